@@ -1,0 +1,1 @@
+"""One folder a service; the folder list is the registry."""

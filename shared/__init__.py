@@ -1,0 +1,1 @@
+"""The parts that services share; see docs/ARCHITECTURE.md."""

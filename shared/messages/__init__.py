@@ -1,0 +1,1 @@
+"""What travels on the streams: names, message classes, their JSON."""

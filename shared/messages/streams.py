@@ -1,0 +1,29 @@
+"""The streams of a problem; on Kafka the topic is `{problem}.{stream}` (DESIGN section 3.1)."""
+
+from enum import StrEnum
+
+
+class Stream(StrEnum):
+    """A named, ordered channel of one problem."""
+
+    EVENTS = "events"
+    LABELS = "labels"
+    VALID = "valid"
+    REJECTED = "rejected"
+    FEATURES = "features"
+    PREDICTIONS = "predictions"
+    OUTCOMES = "outcomes"
+    ALERTS = "alerts"
+    JOBS = "jobs"
+    MODELS = "models"
+    CONTROL = "control"
+    CHECKPOINTS = "checkpoints"
+
+
+EVENTS, LABELS, VALID, REJECTED = Stream.EVENTS, Stream.LABELS, Stream.VALID, Stream.REJECTED
+FEATURES, PREDICTIONS, OUTCOMES = Stream.FEATURES, Stream.PREDICTIONS, Stream.OUTCOMES
+ALERTS, JOBS, MODELS, CONTROL = Stream.ALERTS, Stream.JOBS, Stream.MODELS, Stream.CONTROL
+CHECKPOINTS = Stream.CHECKPOINTS
+
+RAW = frozenset({EVENTS, LABELS})
+"""Streams that the outside writes: their bytes are kept as they came."""

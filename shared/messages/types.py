@@ -1,0 +1,179 @@
+"""The message classes: what travels on each stream, as JSON (DESIGN section 3.1).
+
+Producers may add fields: unknown ones are ignored here and kept where the raw bytes are kept. Numbers
+that JSON cannot hold (NaN, infinities) are written as null.
+"""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+Value = bool | int | float | str
+"""A label or a prediction: a class (any JSON scalar) or a number."""
+
+
+class Label(msgspec.Struct, omit_defaults=True):
+    """The truth about one event. `revoked` takes the label back."""
+
+    id: str
+    label: Value | None = None
+    time: datetime | None = None
+    source: str | None = None
+    revoked: bool = False
+
+
+class Valid(msgspec.Struct, omit_defaults=True):
+    """An event that passed every check: declared fields coerced, others as they came."""
+
+    id: str
+    time: datetime
+    fields: dict[str, Any]
+    key: str | None = None
+    late: bool = False
+
+
+class Features(msgspec.Struct, omit_defaults=True):
+    """The numbers a model sees; None is missing. `feature_set` is the digest of their definition."""
+
+    id: str
+    time: datetime
+    features: dict[str, float | None]
+    feature_set: str
+    key: str | None = None
+
+
+class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One inference, with everything needed to explain and to repeat it.
+
+    `shadow` maps a challenger's version to what it would have said. `said` holds what the experts and
+    the stackers' members said, for learning when the label comes (base64; `shared/models/said.py`).
+    `scored_at` is wall-clock time and takes no part in digests.
+    """
+
+    id: str
+    time: datetime
+    prediction: Value
+    model: str
+    features: dict[str, float | None]
+    feature_set: str
+    key: str | None = None
+    probabilities: dict[str, float] | None = None
+    interval: tuple[float, float] | None = None
+    shadow: dict[str, Any] | None = None
+    rules: list[str] | None = None
+    said: str | None = None
+    scored_at: datetime | None = None
+
+
+class Outcome(Prediction, kw_only=True):
+    """A prediction with its label: the training set, one totally ordered partition a problem.
+
+    `revision` is 0 for the first label, then counts corrections. `label` None: revoked.
+    """
+
+    label: Value | None = None
+    labelled_at: datetime | None = None
+    revision: int = 0
+    default: bool = False
+
+
+class Rejected(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A record that could not be used; `raw` is its bytes in base64, cut at `raw_limit_bytes`."""
+
+    reason: str
+    check: str
+    raw: str
+    topic: str
+    partition: int
+    offset: int
+    field: str | None = None
+    raw_size_bytes: int | None = None
+    raw_sha256: str | None = None
+
+
+class RankedFeature(msgspec.Struct, omit_defaults=True):
+    """A feature named by an alert; `evidence` is the detector's own scale, larger is stronger."""
+
+    feature: str
+    evidence: float
+    detail: str = ""
+
+
+class Alert(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """Something changed. One `alert` id per episode; later records of the same id update it."""
+
+    alert: str
+    kind: str
+    cause: Literal[
+        "source_break", "input_drift", "concept_drift", "label_delay", "data_quality", "silence"
+    ]
+    severity: Literal["page", "warn", "evidence"]
+    state: Literal["open", "acknowledged", "resolved"]
+    since: datetime
+    time: datetime
+    series: str
+    features: list[RankedFeature] = []
+    evidence: dict[str, Any] = {}
+    runbook: str = ""
+    text: str = ""
+
+
+class Job(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """One retraining job; records of the same `job` id are its history.
+
+    `start`/`end` are offsets of `outcomes` (end excluded): the dataset. `effective` is the outcome
+    count at which the result takes effect in an embedded replay (DESIGN section 5).
+    """
+
+    job: str
+    state: Literal[
+        "requested", "running", "trained", "accepted", "rejected", "failed", "cancelled"
+    ]
+    reason: str
+    trigger: str
+    time: datetime
+    start: int = 0
+    end: int = 0
+    effective: int | None = None
+    model: str | None = None
+    evidence: dict[str, Any] = {}
+
+
+class ModelEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A step in a model's life. `blob` is the content hash of its artefact or snapshot.
+
+    `outcomes` is how many outcomes are included. `state`: `snapshot` (learner: everything live as of
+    `outcomes`), `shadow` (accepted offline, now scoring beside the champion), `champion`, `rejected`,
+    `retired`.
+    """
+
+    model: str
+    state: Literal["snapshot", "shadow", "champion", "rejected", "retired"]
+    time: datetime
+    outcomes: int = 0
+    blob: str | None = None
+    parent: str | None = None
+    job: str | None = None
+    reason: str = ""
+    by: str = ""
+    champion: str | None = None
+    shadows: list[str] = []
+    classes: list[Value] = []
+    evidence: dict[str, Any] = {}
+    manifest: dict[str, Any] | None = None
+
+
+class Control(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """What an operator or a clock says: `tick`, `start`, `end`, `promote`, `rollback`, `retrain`,
+    `acknowledge`, `resolve`. Commands are records, so a replay repeats them.
+    """
+
+    command: Literal[
+        "start", "tick", "end", "promote", "rollback", "retrain", "acknowledge", "resolve"
+    ]
+    time: datetime
+    by: str = ""
+    target: str | None = None
+    reason: str = ""
+    details: dict[str, Any] = {}
