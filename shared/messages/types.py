@@ -165,12 +165,23 @@ class ModelEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class Control(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What an operator or a clock says: `tick`, `start`, `end`, `promote`, `rollback`, `retrain`,
-    `acknowledge`, `resolve`. Commands are records, so a replay repeats them.
+    """What a clock, a source or an operator says. Commands are records, so a replay repeats them.
+
+    `start` opens a run (`details.mode`: `replay` or `live`); `tick` is time passing; `end` closes a
+    finite source; `trained` (live) says that the result of the job `target` is there; the others are
+    operators' commands on the model, alert or job named by `target`.
     """
 
     command: Literal[
-        "start", "tick", "end", "promote", "rollback", "retrain", "acknowledge", "resolve"
+        "start",
+        "tick",
+        "end",
+        "trained",
+        "promote",
+        "rollback",
+        "retrain",
+        "acknowledge",
+        "resolve",
     ]
     time: datetime
     by: str = ""
