@@ -1,10 +1,10 @@
 """What a stage is: the file to read first.
 
-A *stage* is a deterministic fold (DESIGN rule 3): from its state and its records, in order, to outputs;
-no clock, no randomness, no environment. A *service* declares a stage: what it reads, what it writes,
-how to build it. The runner (`shared/runtime/runner.py`) is the only loop in the project: it feeds
-records, commits outputs, position and changed state in one transaction, and after any failure throws
-the stage away and rebuilds it.
+A *stage* is a deterministic fold (DESIGN rule 3): from its state and its records, in order, to
+outputs; no clock, no randomness, no environment. A *service* declares a stage: what it reads, what
+it writes, how to build it. The runner (`shared/runtime/runner.py`) is the only loop in the project:
+it feeds records, commits outputs, position and changed state in one transaction, and after any
+failure throws the stage away and rebuilds it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,9 +20,9 @@ from shared.problem.spec import Problem
 class Record:
     """One record of a stream.
 
-    `value` is a message of the stream's class (`shared/messages`), or raw `bytes` on the two streams
-    that the outside writes (`events`, `labels`). `seq` is the place in the arrival order over all
-    inputs, where the log has one (embedded); a derived record carries the `seq` of its cause.
+    `value` is a message of the stream's class (`shared/messages`), or raw `bytes` on the two
+    streams that the outside writes (`events`, `labels`). `seq` is the place in the arrival order
+    over all inputs, where the log has one (embedded); a derived record carries its cause's.
     """
 
     stream: Stream
@@ -40,7 +40,8 @@ class Out:
     """One output: a message for `stream`, caused by the record `cause`.
 
     `durable=False` passes to fused readers only and is never written: a live object in `value` is
-    allowed there (the learner's fresh model), and rebuilt, not replayed.
+    allowed there (the learner's fresh model). A stage that emits such has a method
+    `resume() -> Iterable[Out]` that hands them on anew after a restore.
     """
 
     stream: Stream
@@ -97,10 +98,17 @@ class Training(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """The little of the outside that a stage may ask for; every answer is repeatable."""
+    """The little of the outside that a stage may ask for; every answer is repeatable.
+
+    `verified(digest, manifest)` gives the bytes of a model artefact after size, digest and signature
+    were checked against the keys that this process trusts (raises `UntrustedArtefact`); `signed`
+    gives a manifest its signature.
+    """
 
     blobs: Blobs
-    training: Training | None = None
+    training: Training
+    verified: Callable[[str, Mapping[str, Any]], bytes]
+    signed: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
 
     id: str
     time: datetime
-    prediction: Value
+    prediction: Value | None
     model: str
     features: dict[str, float | None]
     feature_set: str

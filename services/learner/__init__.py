@@ -1,0 +1,17 @@
+"""Learns every live model from outcomes, and hands the fresh model to the scorer.
+
+Invariants: the model changes only after every F-th outcome (`model.freshness`); each first outcome
+is learned exactly once, corrections are not; only verified artefacts join the pool.
+"""
+
+from services.learner.core import Learner
+from shared.messages.streams import MODELS, OUTCOMES
+from shared.stage import Service
+
+SERVICE = Service(
+    name="learner",
+    reads=(OUTCOMES, MODELS),
+    writes=(MODELS,),
+    scale="per-problem",
+    build=Learner,
+)

@@ -1,0 +1,185 @@
+"""Outcomes in, the fresh model out, at every freshness boundary."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+import numpy as np
+
+from shared.errors import UntrustedArtefact
+from shared.features.feature_set import FeatureSet
+from shared.messages.labels import class_key
+from shared.messages.streams import MODELS, OUTCOMES
+from shared.messages.types import ModelEvent, Outcome, Value
+from shared.models.anchors import anchor_from_bytes
+from shared.models.live import LiveModel, fresh
+from shared.models.pool import Pool
+from shared.models.rows import matrix
+from shared.models.said import Said, unpack
+from shared.problem.spec import Problem
+from shared.stage import Out, Record, Tools
+
+
+class _State(msgspec.Struct):
+    outcomes: int
+    pool: str
+    classes: list[Value]
+    buffered: list[Outcome]
+    decided: list[ModelEvent]
+
+
+class Learner:
+    """Folds outcomes into the pool, F at a time; applies decisions on models at the boundaries."""
+
+    def __init__(self, problem: Problem, tools: Tools) -> None:
+        self._tools = tools
+        self._regression = problem.task == "regression"
+        self._freshness = problem.model.freshness
+        self._snapshot_every = problem.model.snapshot_every
+        self._names = FeatureSet(problem).names
+        start = fresh(problem, len(self._names))
+        self._pool = start.pool
+        self._classes = {class_key(value): value for value in start.classes}
+        self._outcomes = 0
+        self._buffered: list[Outcome] = []
+        self._decided: list[ModelEvent] = []
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        """Fold; at each multiple of F outcomes learn, apply decisions, hand on the model."""
+        for record in records:
+            if record.stream is MODELS:
+                self._decided.append(record.value)
+                continue
+            if self._outcomes == 0:
+                yield self._born(record)
+            self._buffered.append(record.value)
+            self._outcomes += 1
+            if self._outcomes % self._freshness == 0:
+                self._learn()
+                yield from self._decide(record)
+                yield Out(MODELS, self._live(), record, durable=False)
+            if self._outcomes % self._snapshot_every == 0:
+                yield self._snapshot(record)
+
+    def resume(self) -> Iterator[Out]:
+        """The live model, for the scorer beside; see `shared.stage.Out`."""
+        yield Out(MODELS, self._live(), Record(OUTCOMES, None), durable=False)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """One entry; the pool itself goes to the blob store."""
+        digest = self._tools.blobs.put(self._pool.to_bytes())
+        state = _State(
+            self._outcomes, digest, list(self._classes.values()), self._buffered, self._decided
+        )
+        yield "state", msgspec.msgpack.encode(state)
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """See the stage port."""
+        state = msgspec.msgpack.decode(entries["state"], type=_State)
+        self._outcomes = state.outcomes
+        self._pool = Pool.from_bytes(self._tools.blobs.get(state.pool))
+        self._classes = {class_key(value): value for value in state.classes}
+        self._buffered, self._decided = state.buffered, state.decided
+
+    def _live(self) -> LiveModel:
+        return LiveModel(self._pool, tuple(self._classes.values()), self._outcomes)
+
+    def _learn(self) -> None:
+        """Everything buffered that carries a first label, in order."""
+        learnable = [o for o in self._buffered if o.revision == 0 and o.label is not None]
+        self._buffered = []
+        for outcome in learnable:
+            self._meet(outcome)
+        for run in _same_shape(learnable):
+            said = [self._unpacked(outcome) for outcome in run]
+            self._pool.learn_many(
+                matrix([outcome.features for outcome in run], self._names),
+                self._targets(run),
+                np.stack([s.experts for s in said]),
+                {v: np.stack([s.members[v] for s in said]) for v in said[0].members},
+                said[0].anchors,
+            )
+
+    def _meet(self, outcome: Outcome) -> None:
+        """A class that appears for the first time gets its column."""
+        if self._regression or outcome.label is None:
+            return
+        key = class_key(outcome.label)
+        if key not in self._classes:
+            self._classes[key] = outcome.label
+            self._pool.grow(max(2, len(self._classes)))
+
+    def _targets(self, run: Sequence[Outcome]) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+        if self._regression:
+            return np.array([outcome.label for outcome in run], dtype=np.float64)
+        index = {key: i for i, key in enumerate(self._classes)}
+        return np.array([index[class_key(outcome.label)] for outcome in run], dtype=np.int64)
+
+    def _unpacked(self, outcome: Outcome) -> Said:
+        pool = self._pool
+        return unpack(outcome.said or "", pool.n_base, pool.n_members, half=not self._regression)
+
+    def _decide(self, record: Record) -> Iterator[Out]:
+        decided, self._decided = self._decided, []
+        for event in decided:
+            if event.state == "shadow":
+                yield from self._join(event, record)
+            elif event.state == "champion" and event.model in self._pool.versions:
+                self._pool.promote(event.model)
+            elif event.state in ("rejected", "retired") and event.model in self._pool.versions:
+                self._pool.drop_version(event.model)
+
+    def _join(self, event: ModelEvent, record: Record) -> Iterator[Out]:
+        """A shadow joins the pool, if its artefact is what the trainer signed."""
+        try:
+            data = self._tools.verified(event.blob or "", event.manifest or {})
+        except UntrustedArtefact as why:
+            refused = msgspec.structs.replace(
+                event, state="rejected", reason=f"artefact refused: {why}", by="learner"
+            )
+            yield Out(MODELS, refused, record)
+            return
+        self._pool.add_version(event.model, {event.model: anchor_from_bytes(data)})
+
+    def _born(self, record: Record) -> Out:
+        outcome: Outcome = record.value
+        event = ModelEvent(
+            model=self._pool.champion,
+            state="champion",
+            time=outcome.time,
+            reason="the pool that starts from nothing",
+            by="learner",
+            classes=list(self._classes.values()),
+        )
+        return Out(MODELS, event, record)
+
+    def _snapshot(self, record: Record) -> Out:
+        outcome: Outcome = record.value
+        champion = self._pool.champion
+        event = ModelEvent(
+            model=champion,
+            state="snapshot",
+            time=outcome.time,
+            outcomes=self._outcomes,
+            blob=self._tools.blobs.put(self._pool.to_bytes()),
+            champion=champion,
+            shadows=[version for version in self._pool.versions if version != champion],
+            classes=list(self._classes.values()),
+            by="learner",
+        )
+        return Out(MODELS, event, record)
+
+
+def _same_shape(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+    """Runs of outcomes whose `said` lists the same anchors, versions and classes."""
+    run: list[Outcome] = []
+    shape = None
+    for outcome in outcomes:
+        said = outcome.said or ""
+        this = (said.partition("|")[0], len(said))
+        if run and this != shape:
+            yield run
+            run = []
+        shape = this
+        run.append(outcome)
+    if run:
+        yield run

@@ -1,0 +1,17 @@
+"""Scores features with the champion, and with every shadow beside it.
+
+Invariants: every feature record gives exactly one prediction; it names the model version that made
+it; it holds everything needed to learn from its label later (`said`).
+"""
+
+from services.scorer.core import Scorer
+from shared.messages.streams import FEATURES, MODELS, PREDICTIONS
+from shared.stage import Service
+
+SERVICE = Service(
+    name="scorer",
+    reads=(FEATURES, MODELS),
+    writes=(PREDICTIONS,),
+    scale="per-partition",
+    build=lambda problem, tools: Scorer(problem),
+)

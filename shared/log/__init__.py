@@ -1,0 +1,1 @@
+"""The log: records, positions and state entries, committed together."""

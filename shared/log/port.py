@@ -1,0 +1,103 @@
+"""The log port: what every backend promises (suite: `tests/contract/test_log.py`).
+
+A log holds, per stream, records at offsets 0, 1, 2, …; per *group* a committed position and a
+*checkpoint*: state entries and the position that they belong to. What one transaction appends,
+advances and saves becomes visible together, or not at all, also after the process died.
+
+Not promised: reading what an open transaction has appended; more than one open transaction.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from shared.messages.streams import Stream
+from shared.stage import Record
+
+Position = dict[str, int]
+"""The next offset to read, by stream name; a name that is missing stands for 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A record to be appended; `value` in bytes as they shall be read again."""
+
+    stream: Stream
+    value: bytes
+    key: str | None = None
+    timestamp_ms: int = 0
+    headers: Mapping[str, bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """State entries as they were when `position` had been folded."""
+
+    position: Position = field(default_factory=dict)
+    entries: dict[str, bytes] = field(default_factory=dict)
+
+
+class Transaction(Protocol):
+    """One unit: outputs, position and changed state of one group."""
+
+    def append(self, records: Iterable[Append]) -> None:
+        """Add records at the ends of their streams, in this order."""
+        ...
+
+    def advance(self, position: Position) -> None:
+        """Set the group's committed position."""
+        ...
+
+    def save(self, entries: Iterable[tuple[str, bytes | None]], position: Position) -> None:
+        """Set (or with None delete) state entries; the checkpoint is now at `position`."""
+        ...
+
+
+class Log(Protocol):
+    """An ordered, durable record of everything (DESIGN rule 1)."""
+
+    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
+        """Up to `limit` committed records from `position` on, in arrival order, values as bytes.
+
+        Never skips: a record is returned only when all committed earlier ones of `streams` from
+        `position` on are too.
+        """
+        ...
+
+    def end(self, stream: Stream) -> int:
+        """The offset that the next record of `stream` will have."""
+        ...
+
+    def begin(self, group: str) -> AbstractContextManager[Transaction]:
+        """Open a transaction; leaving normally commits, leaving by an exception undoes all.
+
+        Raises:
+            Fatal: the backend cannot write (a full disk: nothing of the transaction was kept).
+            Retryable: try again from the last commit.
+        """
+        ...
+
+    def position(self, group: str) -> Position:
+        """The group's committed position; empty when it never committed."""
+        ...
+
+    def checkpoint(self, group: str) -> Checkpoint:
+        """The group's last saved checkpoint; empty when there is none."""
+        ...
+
+    def trim(self, stream: Stream, before: int) -> int:
+        """Forget records of `stream` below offset `before`; how many went. Ends stay as they are."""
+        ...
+
+    def close(self) -> None:
+        """Release the backend; everything committed stays."""
+        ...
+
+
+def advanced(position: Position, records: Iterable[Record]) -> Position:
+    """`position` moved past `records`."""
+    moved = dict(position)
+    for record in records:
+        moved[str(record.stream)] = record.offset + 1
+    return moved

@@ -1,0 +1,239 @@
+"""The log in one SQLite file: one process, one writer connection, WAL, group commit.
+
+`synchronous=FULL` by default: an acknowledged event survives power loss on hardware that honours
+fsync. The file is owned through a lock beside it: the linked SQLite may be older than 3.51.3 and
+have the WAL-reset bug, so a second process is refused, never merely discouraged (DESIGN section 4).
+"""
+
+import errno
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+import msgspec
+
+from shared.errors import DataDirInUse, Fatal, Retryable
+from shared.log.port import Append, Checkpoint, Position
+from shared.messages.streams import Stream
+from shared.stage import Record
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS positions("group" TEXT PRIMARY KEY, position TEXT, checkpoint TEXT);
+CREATE TABLE IF NOT EXISTS state("group" TEXT, key TEXT, value BLOB, PRIMARY KEY("group", key));
+CREATE TABLE IF NOT EXISTS ends(stream TEXT PRIMARY KEY, next INTEGER);
+"""
+_STREAM = """
+CREATE TABLE IF NOT EXISTS "{0}"(
+  "offset" INTEGER PRIMARY KEY, seq INTEGER, key TEXT, value BLOB, timestamp_ms INTEGER, headers BLOB);
+"""
+_SAVE = 'INSERT OR REPLACE INTO state("group", key, value) VALUES(?,?,?)'
+_DROP = 'DELETE FROM state WHERE "group"=? AND key=?'
+
+
+class SqliteTransaction:
+    """Writes go to SQLite at once; nobody sees them before the commit."""
+
+    def __init__(self, log: "SqliteLog", group: str) -> None:
+        self._log = log
+        self._group = group
+        self.ends = dict(log.ends)
+        self.seq = log.seq
+
+    def append(self, records: Iterable[Append]) -> None:
+        """See the port."""
+        rows: dict[Stream, list[tuple[Any, ...]]] = {}
+        for record in records:
+            stream = record.stream
+            offset = self.ends[stream]
+            self.ends[stream] = offset + 1
+            self.seq += 1
+            headers = msgspec.msgpack.encode(record.headers) if record.headers else None
+            row = (offset, self.seq, record.key, record.value, record.timestamp_ms, headers)
+            rows.setdefault(stream, []).append(row)
+        for stream, values in rows.items():
+            self._log.write_many(f'INSERT INTO "{stream}" VALUES(?,?,?,?,?,?)', values)
+
+    def advance(self, position: Position) -> None:
+        """See the port."""
+        self._set("position", position)
+
+    def save(self, entries: Iterable[tuple[str, bytes | None]], position: Position) -> None:
+        """See the port."""
+        changed = list(entries)
+        kept = [(self._group, key, value) for key, value in changed if value is not None]
+        gone = [(self._group, key) for key, value in changed if value is None]
+        self._log.write_many(_SAVE, kept)
+        self._log.write_many(_DROP, gone)
+        self._set("checkpoint", position)
+
+    def _set(self, column: Literal["position", "checkpoint"], position: Position) -> None:
+        text = msgspec.json.encode(position).decode()
+        self._log.write_many(
+            f'INSERT INTO positions("group", {column}) VALUES(?,?) '
+            f'ON CONFLICT("group") DO UPDATE SET {column}=excluded.{column}',
+            [(self._group, text)],
+        )
+
+
+class SqliteLog:
+    """One file `path`; `durable=False` is the documented switch to `synchronous=NORMAL`.
+
+    Raises:
+        DataDirInUse: another process has the file.
+        Fatal: the file is damaged, or the disk is full.
+    """
+
+    def __init__(self, path: Path, durable: bool = True) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = own(path.with_suffix(".lock"))
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        with self._translated():
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+            self._db.execute("PRAGMA busy_timeout=5000")
+            self._check()
+            self._db.executescript(_SCHEMA + "".join(_STREAM.format(s) for s in Stream))
+            self.ends = {stream: self._stored_end(stream) for stream in Stream}
+            self.seq = max(self._one(f'SELECT MAX(seq) FROM "{s}"') or 0 for s in Stream)  # noqa: S608
+
+    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
+        """See the port."""
+        with self._translated():
+            tails = [self._tail(stream, position.get(str(stream), 0), limit) for stream in streams]
+        return list(islice(merge(*tails, key=lambda record: record.seq), limit))
+
+    def end(self, stream: Stream) -> int:
+        """See the port."""
+        return self.ends[stream]
+
+    @contextmanager
+    def begin(self, group: str) -> Iterator[SqliteTransaction]:
+        """See the port."""
+        with self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+        transaction = SqliteTransaction(self, group)
+        try:
+            yield transaction
+            with self._translated():
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+        self.ends, self.seq = transaction.ends, transaction.seq
+
+    def position(self, group: str) -> Position:
+        """See the port."""
+        return self._position("position", group)
+
+    def checkpoint(self, group: str) -> Checkpoint:
+        """See the port."""
+        with self._translated():
+            rows = self._db.execute('SELECT key, value FROM state WHERE "group"=?', (group,))
+            return Checkpoint(self._position("checkpoint", group), dict(rows.fetchall()))
+
+    def trim(self, stream: Stream, before: int) -> int:
+        """See the port."""
+        with self._translated():
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(
+                "INSERT OR REPLACE INTO ends VALUES(?,?)", (str(stream), self.ends[stream])
+            )
+            gone = self._db.execute(f'DELETE FROM "{stream}" WHERE "offset"<?', (before,))  # noqa: S608
+            self._db.execute("COMMIT")
+        return gone.rowcount
+
+    def close(self) -> None:
+        """See the port."""
+        self._db.close()
+        self._lock.close()
+
+    def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Run one statement over rows inside the open transaction."""
+        with self._translated():
+            self._db.executemany(statement, rows)
+
+    def _tail(self, stream: Stream, offset: int, limit: int) -> list[Record]:
+        rows = self._db.execute(
+            f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
+            (offset, limit),
+        )
+        return [
+            Record(stream, value, key, 0, at, seq, ts, headers and msgspec.msgpack.decode(headers))
+            for at, seq, key, value, ts, headers in rows
+        ]
+
+    def _position(self, column: str, group: str) -> Position:
+        text = self._one(f'SELECT {column} FROM positions WHERE "group"=?', group)  # noqa: S608
+        return msgspec.json.decode(text, type=Position) if text else {}
+
+    def _stored_end(self, stream: Stream) -> int:
+        last = self._one(f'SELECT MAX("offset") FROM "{stream}"')  # noqa: S608
+        kept = self._one("SELECT next FROM ends WHERE stream=?", str(stream))
+        return max(-1 if last is None else last, (kept or 0) - 1) + 1
+
+    def _one(self, query: str, *arguments: Any) -> Any:
+        with self._translated():
+            row = self._db.execute(query, arguments).fetchone()
+        return row[0] if row else None
+
+    def _check(self) -> None:
+        verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise Fatal(_damaged(self.path, verdict))
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            text = str(error)
+            if "full" in text:
+                raise Fatal(_full(self.path)) from error
+            if "locked" in text or "busy" in text:
+                raise Retryable(f"{self.path}: {text}") from error
+            raise Fatal(f"{self.path}: SQLite says: {text}") from error
+        except sqlite3.DatabaseError as error:
+            raise Fatal(_damaged(self.path, str(error))) from error
+
+
+def own(lock: Path) -> TextIO:
+    """Take the lock file, or say who has it; held until closed or until the process ends."""
+    handle = lock.open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        handle.seek(0)
+        owner = handle.read().strip() or "unknown"
+        handle.close()
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            raise Fatal(f"{lock}: cannot be locked: {error}") from error
+        raise DataDirInUse(
+            f"{lock.parent} is in use by another headrace process ({owner}). One process owns a data "
+            "directory: stop that one, or give this run its own with --data-dir."
+        ) from error
+    handle.truncate(0)
+    handle.write(f"pid {os.getpid()}\n")
+    handle.flush()
+    return handle
+
+
+def _full(path: Path) -> str:
+    return (
+        f"The disk is full: {path} cannot grow. The last batch was undone, everything acknowledged "
+        "before is kept. Free some space and run the same command again; it goes on where it was."
+    )
+
+
+def _damaged(path: Path, verdict: str) -> str:
+    return (
+        f"{path} is damaged ({verdict}). It was not opened, and nothing in it was changed. Restore it "
+        "from a backup, or move it away and replay the source into a new data directory."
+    )

@@ -1,0 +1,1 @@
+"""What runs stages: the runner, fusing, clocks, signals, health, metrics."""

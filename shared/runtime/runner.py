@@ -1,0 +1,172 @@
+"""The only loop in the project: rebuild, read, decide, commit, repeat (DESIGN section 4)."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+from shared.errors import Fatal
+from shared.log.port import Append, Log, Position, advanced
+from shared.messages.codec import decode, encode
+from shared.messages.streams import FEATURES, RAW, VALID, Stream
+from shared.runtime.fuse import Fused
+from shared.stage import Record
+
+IN_MEMORY = frozenset({VALID, FEATURES})
+"""Streams between fused stages that nobody outside reads: passed on, not written."""
+
+
+class Follower(Protocol):
+    """Reads what was committed and does something idempotent outside the log (DESIGN rule 2)."""
+
+    streams: tuple[Stream, ...]
+
+    def position(self) -> Position:
+        """From where on records are wanted, as the outside itself remembers it."""
+        ...
+
+    def follow(self, records: Sequence[Record]) -> None:
+        """Take committed records (messages decoded), in order; repeats are allowed."""
+        ...
+
+
+class Runner:
+    """Drives one group of fused stages over a log.
+
+    After any failure the stages are thrown away; the next step restores the last checkpoint and
+    replays up to the committed position with outputs muted, which rule 3 makes exact. A replay that
+    disagrees with what is on the log is a bug in a stage, and stops the run.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        group: str,
+        make: Callable[[], Fused],
+        batch_size: int = 1_000,
+        checkpoint_every: int = 20_000,
+        followers: Sequence[Follower] = (),
+    ) -> None:
+        self._log = log
+        self._group = group
+        self._make = make
+        self._batch_size = batch_size
+        self._checkpoint_every = checkpoint_every
+        self._followers = followers
+        self._fused: Fused | None = None
+        self._position: Position = {}
+        self._uncommitted: list[Record] = []
+        self._since_checkpoint = 0
+
+    @property
+    def fused(self) -> Fused:
+        """The live stages, rebuilt when there are none."""
+        if self._fused is None:
+            self._fused = self._rebuild()
+        return self._fused
+
+    def step(self) -> int:
+        """One turn: read a batch, fold it, commit. How many input records were folded.
+
+        Raises:
+            Retryable: nothing was kept; call again after a pause.
+            Fatal: stop.
+        """
+        fused = self.fused
+        batch = self._read(fused.inputs, self._position, self._batch_size)
+        if not batch:
+            return 0
+        self._fused = None  # whatever happens below, half-changed stages are never used again
+        self._uncommitted = []
+        produced = fused.handle(batch)
+        position = advanced(self._position, batch)
+        due = self._since_checkpoint + len(batch) >= self._checkpoint_every
+        written = [record for record in produced if record.stream not in IN_MEMORY]
+        with self._log.begin(self._group) as transaction:
+            transaction.append(_append(record) for record in written)
+            transaction.advance(position)
+            if due:
+                transaction.save(fused.changes(), position)
+        self._position = position
+        self._since_checkpoint = 0 if due else self._since_checkpoint + len(batch)
+        self._fused = fused
+        self._tell(written)
+        return len(batch)
+
+    def checkpoint(self) -> None:
+        """Save the state now, so that the next start replays nothing."""
+        fused = self.fused
+        if not self._since_checkpoint:
+            return
+        self._fused = None
+        with self._log.begin(self._group) as transaction:
+            transaction.save(fused.changes(), self._position)
+        self._fused = fused
+        self._since_checkpoint = 0
+
+    def catch_up(self) -> None:
+        """Give followers what they missed while they or we were away."""
+        for follower in self._followers:
+            position = follower.position()
+            while records := self._read(follower.streams, position, self._batch_size):
+                follower.follow(records)
+                position = advanced(position, records)
+
+    def _rebuild(self) -> Fused:
+        fused = self._make()
+        checkpoint = self._log.checkpoint(self._group)
+        fused.restore(checkpoint.entries)
+        target = self._log.position(self._group)
+        position, replayed = dict(checkpoint.position), 0
+        while left := _between(position, target):
+            batch = self._read(fused.inputs, position, min(self._batch_size, left))
+            if not batch:
+                raise Fatal(_missing(self._group, position, target))
+            fused.handle(batch)
+            position = advanced(position, batch)
+            replayed += len(batch)
+        self._agree(fused)
+        self._position = position
+        self._since_checkpoint = replayed
+        return fused
+
+    def _agree(self, fused: Fused) -> None:
+        for name, end in fused.ends.items():
+            stream = Stream(name)
+            if stream not in IN_MEMORY and self._log.end(stream) != end:
+                raise Fatal(
+                    f"Replaying the log made {end} records on `{name}` where {self._log.end(stream)} "
+                    "are stored: a stage is not deterministic, or the code changed since. The log was "
+                    "not touched. Run the version that wrote it, or replay into a new --data-dir."
+                )
+
+    def _read(self, streams: Iterable[Stream], position: Position, limit: int) -> list[Record]:
+        records = self._log.read(tuple(streams), position, limit)
+        return [record if record.stream in RAW else _decoded(record) for record in records]
+
+    def _tell(self, written: Sequence[Record]) -> None:
+        for follower in self._followers:
+            wanted = [record for record in written if record.stream in follower.streams]
+            if wanted:
+                follower.follow(wanted)
+
+
+def _decoded(record: Record) -> Record:
+    value = decode(record.stream, record.value)
+    return Record(
+        record.stream, value, record.key, record.partition, record.offset, record.seq,
+        record.timestamp_ms, record.headers,
+    )  # fmt: skip
+
+
+def _append(record: Record) -> Append:
+    return Append(record.stream, encode(record.value), record.key, record.timestamp_ms)
+
+
+def _between(position: Position, target: Position) -> int:
+    return sum(max(0, end - position.get(name, 0)) for name, end in target.items())
+
+
+def _missing(group: str, position: Position, target: Position) -> str:
+    return (
+        f"The log no longer holds what `{group}` needs for its replay (from {position} to {target}). "
+        "Retention must outlive checkpoints. Restore the log, or replay into a new --data-dir."
+    )

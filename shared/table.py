@@ -1,0 +1,82 @@
+"""A bounded, ordered table that knows what changed: the state of ledgers and windows of ids."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Table(Generic[T]):
+    """Ids to values, oldest first, at most `most`; `prefix` names its state entries.
+
+    Values are anything msgspec encodes; each is stored with its place in the order, so that a
+    restored table forgets in the same order as the one that was saved.
+    """
+
+    def __init__(self, prefix: str, most: int, kind: Any) -> None:
+        self._prefix = prefix
+        self._most = most
+        self._rows: dict[str, tuple[int, T]] = {}
+        self._dirty: set[str] = set()
+        self._next = 0
+        self._decode = msgspec.msgpack.Decoder(tuple[int, kind]).decode
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def get(self, key: str) -> T | None:
+        """The value of `key`."""
+        row = self._rows.get(key)
+        return None if row is None else row[1]
+
+    def put(self, key: str, value: T) -> T | None:
+        """Add `key` as the newest (replacing keeps its place); the value forgotten for it, if any."""
+        row = self._rows.get(key)
+        if row is None:
+            self._next += 1
+        self._rows[key] = (self._next if row is None else row[0], value)
+        self._dirty.add(key)
+        if len(self._rows) <= self._most:
+            return None
+        return self.pop(next(iter(self._rows)))
+
+    def pop(self, key: str) -> T | None:
+        """Take `key` out; its value."""
+        row = self._rows.pop(key, None)
+        if row is None:
+            return None
+        self._dirty.add(key)
+        return row[1]
+
+    def items(self) -> Iterator[tuple[str, T]]:
+        """Keys and values, oldest first; the table may change while this runs."""
+        return ((key, value) for key, (_, value) in list(self._rows.items()))
+
+    def oldest(self) -> tuple[str, T] | None:
+        """The oldest key and its value."""
+        for key, (_, value) in self._rows.items():
+            return key, value
+        return None
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """State entries changed since the last call."""
+        for key in sorted(self._dirty):
+            row = self._rows.get(key)
+            yield f"{self._prefix}:{key}", None if row is None else _encode(row)
+        self._dirty.clear()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Take up the entries that carry this table's prefix."""
+        mark = f"{self._prefix}:"
+        found = [
+            (k[len(mark) :], self._decode(v)) for k, v in entries.items() if k.startswith(mark)
+        ]
+        found.sort(key=lambda item: item[1][0])
+        self._rows = dict(found)
+        self._next = found[-1][1][0] if found else 0
