@@ -116,11 +116,12 @@ class Service:
     """The declaration of a service; `services/<name>/__init__.py` holds it as `SERVICE`.
 
     `build` makes a fresh stage; None for a service that is only a shell. `scale`: how many
-    instances share the work.
+    instances share the work. `place`: its place in the flow when services are fused, upstream first.
     """
 
     name: str
     reads: tuple[Stream, ...]
     writes: tuple[Stream, ...]
     scale: Literal["per-partition", "per-problem"]
+    place: int
     build: Callable[[Problem, Tools], Stage] | None = None

@@ -13,5 +13,6 @@ SERVICE = Service(
     reads=(PREDICTIONS, LABELS, CONTROL),
     writes=(OUTCOMES, REJECTED),
     scale="per-problem",
+    place=40,
     build=lambda problem, tools: Joiner(problem),
 )

@@ -13,5 +13,6 @@ SERVICE = Service(
     reads=(OUTCOMES, MODELS),
     writes=(MODELS,),
     scale="per-problem",
+    place=90,
     build=Learner,
 )

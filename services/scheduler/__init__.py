@@ -13,5 +13,6 @@ SERVICE = Service(
     reads=(OUTCOMES, ALERTS, CONTROL),
     writes=(JOBS,),
     scale="per-problem",
+    place=60,
     build=lambda problem, tools: Scheduler(problem),
 )

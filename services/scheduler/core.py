@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
+from shared.problem.cron import next_after
 
 from shared.messages.streams import ALERTS, JOBS, OUTCOMES
 from shared.messages.types import Alert, Control, Job
-from shared.problem.cron import next_after
 from shared.problem.spec import OnDrift, OnSchedule, OnVolume, Problem
 from shared.stage import Out, Record
 
@@ -18,7 +18,6 @@ class _Wish(msgspec.Struct):
     due: int
     trigger: str
     reason: str
-    since: int = 0
 
 
 class _State(msgspec.Struct):
@@ -86,12 +85,13 @@ class Scheduler:
             what = alert.text or f"{alert.cause} in {alert.series}"
             reason = f"alert {alert.alert}: {what}"
             due = state.outcomes + trigger.settle
-            self._wish(_Wish(due, "drift", reason, since=state.outcomes))
+            self._wish(_Wish(due, "drift", reason))
 
     def _command(self, control: Control) -> None:
         state = self._state
         if control.command == "retrain":
-            reason = f"asked for by {control.by or 'an operator'}: {control.reason or 'no reason given'}"
+            why = control.reason or "no reason given"
+            reason = f"asked for by {control.by or 'an operator'}: {why}"
             self._wish(_Wish(state.outcomes, "manual", reason))
         elif control.command == "tick":
             for number, trigger in enumerate(self._spec.triggers):

@@ -13,5 +13,6 @@ SERVICE = Service(
     reads=(FEATURES, MODELS),
     writes=(PREDICTIONS,),
     scale="per-partition",
+    place=30,
     build=lambda problem, tools: Scorer(problem),
 )

@@ -94,6 +94,13 @@ class SqliteLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = own(path.with_suffix(".lock"))
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            self._open(durable)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, durable: bool) -> None:
         with self._translated():
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
@@ -187,7 +194,7 @@ class SqliteLog:
     def _check(self) -> None:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise Fatal(_damaged(self.path, verdict))
+            raise Fatal(_damaged(self.path, verdict.replace("\n", " ")))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

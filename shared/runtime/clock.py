@@ -21,7 +21,7 @@ def cpu_s() -> float:
 
 
 def _children_s() -> float:
-    import resource  # noqa: PLC0415  POSIX only, and only here
+    import resource
 
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime

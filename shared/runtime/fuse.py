@@ -59,6 +59,8 @@ class Fused:
         self._ends: Position = {}
         self._waiting = self._nothing()
         self._due = self._nothing()
+        self.produced: list[Record] = []
+        """Durable outputs of the batch at hand, also while it is being folded."""
 
     @property
     def inputs(self) -> tuple[Stream, ...]:
@@ -78,7 +80,7 @@ class Fused:
 
     def handle(self, records: Sequence[Record]) -> list[Record]:
         """Fold input records; the durable outputs in order, with their offsets."""
-        produced: list[Record] = []
+        produced = self.produced = list[Record]()
         inbox = self._nothing()
         for record in records:
             self._deliver(record, -1, inbox)

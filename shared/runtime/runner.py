@@ -6,7 +6,7 @@ from typing import Protocol
 from shared.errors import Fatal
 from shared.log.port import Append, Log, Position, advanced
 from shared.messages.codec import decode, encode
-from shared.messages.streams import FEATURES, RAW, VALID, Stream
+from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
 from shared.stage import Record
 
@@ -53,7 +53,7 @@ class Runner:
         self._followers = followers
         self._fused: Fused | None = None
         self._position: Position = {}
-        self._uncommitted: list[Record] = []
+        self._folding: Fused | None = None
         self._since_checkpoint = 0
 
     @property
@@ -75,7 +75,7 @@ class Runner:
         if not batch:
             return 0
         self._fused = None  # whatever happens below, half-changed stages are never used again
-        self._uncommitted = []
+        self._folding = fused
         produced = fused.handle(batch)
         position = advanced(self._position, batch)
         due = self._since_checkpoint + len(batch) >= self._checkpoint_every
@@ -90,6 +90,17 @@ class Runner:
         self._fused = fused
         self._tell(written)
         return len(batch)
+
+    def outcomes(self, start: int, end: int) -> list[Record]:
+        """Outcomes at offsets `start` to `end` (excluded), those of the batch at hand included: a
+        job that the batch asks for is a pure function of them, so nothing is lost if it is undone.
+        """
+        stored = self._read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
+        found = [record for record in stored if record.offset < end]
+        known = found[-1].offset + 1 if found else start
+        fresh = self._folding.produced if self._folding is not None else ()
+        found += [r for r in fresh if r.stream is OUTCOMES and known <= r.offset < end]
+        return found
 
     def checkpoint(self) -> None:
         """Save the state now, so that the next start replays nothing."""

@@ -1,0 +1,1 @@
+"""Fakes that implement ports, seeded streams, a crashing log, `check_stage`."""

@@ -1,0 +1,84 @@
+"""A log that fails at its k-th touch: the tool for enumerated crash points."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from shared.errors import Retryable
+from shared.log.port import Append, Checkpoint, Log, Position, Transaction
+from shared.messages.streams import Stream
+from shared.stage import Record
+
+
+class Crash(Exception):
+    """The process dies here."""
+
+
+class CrashingLog:
+    """Counts every touch of the log; raises `error` at touch number `at` (0: never).
+
+    `after_commit`: the touch at the end of a transaction happens once the commit is through, so that
+    both sides of every commit are crash points.
+    """
+
+    def __init__(self, log: Log, at: int = 0, error: type[Exception] = Crash) -> None:
+        self._log = log
+        self._at = at
+        self._error = error
+        self.touches = 0
+
+    def touch(self) -> None:
+        self.touches += 1
+        if self.touches == self._at:
+            raise self._error(f"touch {self._at}")
+
+    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
+        self.touch()
+        return self._log.read(streams, position, limit)
+
+    def end(self, stream: Stream) -> int:
+        return self._log.end(stream)
+
+    @contextmanager
+    def begin(self, group: str) -> Iterator[Any]:
+        self.touch()
+        with self._log.begin(group) as transaction:
+            yield _Touching(transaction, self)
+            self.touch()
+        self.touch()
+
+    def position(self, group: str) -> Position:
+        self.touch()
+        return self._log.position(group)
+
+    def checkpoint(self, group: str) -> Checkpoint:
+        self.touch()
+        return self._log.checkpoint(group)
+
+    def trim(self, stream: Stream, before: int) -> int:
+        self.touch()
+        return self._log.trim(stream, before)
+
+    def close(self) -> None:
+        self._log.close()
+
+
+class _Touching:
+    def __init__(self, transaction: Transaction, log: CrashingLog) -> None:
+        self._transaction = transaction
+        self._log = log
+
+    def append(self, records: Iterable[Append]) -> None:
+        self._log.touch()
+        self._transaction.append(records)
+
+    def advance(self, position: Position) -> None:
+        self._log.touch()
+        self._transaction.advance(position)
+
+    def save(self, entries: Iterable[tuple[str, bytes | None]], position: Position) -> None:
+        self._log.touch()
+        self._transaction.save(entries, position)
+
+
+__all__ = ["Crash", "CrashingLog", "Retryable"]
