@@ -1,0 +1,76 @@
+# One list of commands; CI and people run the same ones. `make help` explains them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV_VERSION := 0.13.8
+export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
+export OMP_NUM_THREADS := 1
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos bench docs lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
+	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements-dev.lock
+	@touch $@
+
+setup: $(VENV)/.runtime  ## a virtual environment with `headrace` in .venv/bin
+setup-dev: $(VENV)/.dev  ## the same with the tools for tests
+
+demo: setup  ## the whole loop on two and a half years of half-hours, about two minutes
+	@echo "Running examples/electricity: events in, predictions out, drift, retraining, swap."
+	@$(BIN)/headrace run examples/electricity/problem.yaml --data-dir .headrace/demo --fresh --port 0
+	@echo "Look at it in a browser: $(BIN)/headrace run examples/electricity/problem.yaml --data-dir .headrace/demo --stay"
+
+test: setup-dev browser  ## everything that proves it works (CI runs this)
+	@$(MAKE) --no-print-directory lint types imports
+	$(PYTEST) tests --durations=15
+
+check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
+	@$(MAKE) --no-print-directory lint types imports
+	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" -n 2
+
+lint: setup-dev  ## ruff: style and banned calls
+	$(BIN)/ruff check services shared tests examples
+	$(BIN)/ruff format --check services shared tests examples
+
+fmt: setup-dev  ## put the code in its format
+	$(BIN)/ruff check --fix services shared tests examples
+	$(BIN)/ruff format services shared tests examples
+
+types: setup-dev  ## mypy --strict
+	$(BIN)/mypy
+
+imports: setup-dev  ## import contracts
+	$(BIN)/lint-imports --no-cache
+
+architecture unit contract system chaos: setup-dev  ## one folder of tests
+	$(PYTEST) tests/$@
+
+bench: setup-dev  ## CPU an event beside a plain River ARF(10) loop, as JSON
+	$(BIN)/python -m tests.bench.whole_system
+
+docs: setup-dev  ## write the generated parts of docs/
+	$(BIN)/python -m tests.architecture.generated --write
+
+browser: setup-dev  ## a Chromium for the page's tests, where the machine lets us install one
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+	  { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } || \
+	  echo "no Chromium: the page's tests will be skipped (install the package chromium)"
+
+lock: setup-dev  ## resolve the dependencies anew
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
+
+clean:  ## remove what was built
+	rm -rf $(VENV) .cache .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis
