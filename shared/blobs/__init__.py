@@ -1,0 +1,1 @@
+"""Large state by content hash."""
