@@ -56,5 +56,7 @@ def _functions(path: Path) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunction
     """Functions with their length in code lines: docstrings do not count."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            first = (
+                node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            )
             yield node, (node.end_lineno or 0) - first.lineno + 1
