@@ -162,7 +162,7 @@ def _rank(j: int, x: float, s: RankState, seed: int) -> float:
     s.pending[j, b] += 1.0
     u = uniform(seed, j, s.drawn[j])
     s.drawn[j] += 1
-    return s.cdf[j, b] + u * (s.cdf[j, b + 1] - s.cdf[j, b])
+    return float(s.cdf[j, b] + u * (s.cdf[j, b + 1] - s.cdf[j, b]))
 
 
 @njit(cache=True)

@@ -72,7 +72,7 @@ def test_a_better_challenger_is_promoted_soon() -> None:
 
 
 def test_worse_and_equal_are_told_apart() -> None:
-    worse = run(pairs(20_000, 0.1, -0.03, 1)).state
+    worse = run(pairs(20_000, 0.2, -0.15, 1)).state
     assert (worse.decision, worse.reason) == ("reject", "worse")
     assert worse.high < 0
     equal = run(pairs(20_000, 0.05, 0.0, 1)).state
