@@ -1,0 +1,151 @@
+"""The bank: all experts of a problem, computed once, whatever number of model versions use them."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from shared.models.anchors import anchor_of
+from shared.models.frame import Frame
+from shared.models.port import (
+    F32,
+    F64,
+    Anchor,
+    Arrays,
+    Expert,
+    Labels,
+    Rows,
+    State,
+    Task,
+    widen,
+)
+from shared.models.seasons import Seasons
+from shared.models.table import DEFAULT, EXPERTS
+
+
+def branch(arrays: Arrays, prefix: str) -> State:
+    """The entries under `prefix/`, with that prefix taken off."""
+    head = f"{prefix}/"
+    return {name[len(head) :]: np.asarray(a) for name, a in arrays.items() if name.startswith(head)}
+
+
+class Bank:
+    """Incremental experts and frozen anchors, in columns.
+
+    `predict_many` counts the events it is asked about and changes nothing else: an event counts as
+    pending until it is learned, or skipped because its label will never come. Labels are expected in
+    the order of their events. Memory: the sum of the experts' own bounds; nothing grows with the stream.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        n_features: int,
+        n_classes: int = 2,
+        seed: int = 1,
+        experts: Sequence[str] = (),
+    ) -> None:
+        self.task: Task = task
+        self.n_features = n_features
+        self.n_classes = 1 if task == "regression" else n_classes
+        self.predicted = 0
+        self.learned = 0
+        self.frame = Frame(n_features)
+        table = EXPERTS[task]
+        self.experts: dict[str, Expert] = {
+            name: table[name](n_features, self.n_classes, seed + place)
+            for place, name in enumerate(experts or DEFAULT[task])
+        }
+        self.anchors: dict[str, Anchor] = {}
+        self._name_columns()
+
+    def _name_columns(self) -> None:
+        own = [column for expert in self.experts.values() for column in expert.names]
+        self.names: tuple[str, ...] = (*own, *self.anchors)
+
+    def predict_many(self, x: F64) -> F32:
+        """What each column says, [n, E, K]; every value survives float16 (classes) or float32."""
+        x = np.ascontiguousarray(x, np.float64)
+        n = len(x)
+        rows = Rows(*self.frame.rows(x, learn=False), max(0, self.predicted - self.learned))
+        out = np.empty((n, len(self.names), self.n_classes), np.float32)
+        first = 0
+        for expert in self.experts.values():
+            expert.predict_into(rows, out, first)
+            first += len(expert.names)
+        for anchor in self.anchors.values():
+            said = anchor.predict_many(x)
+            out[:, first, : said.shape[1]] = said
+            out[:, first, said.shape[1] :] = 0.0
+            first += 1
+        self.predicted += n
+        if self.task == "regression":
+            return out
+        return out.astype(np.float16).astype(np.float32)
+
+    def learn_many(self, x: F64, y: Labels) -> None:
+        """Learn labelled events in order; `y`: int64 class indices, or float64 targets."""
+        kind = np.float64 if self.task == "regression" else np.int64
+        rows = Rows(*self.frame.rows(np.ascontiguousarray(x, np.float64), learn=True), 0)
+        y = np.ascontiguousarray(y, kind)
+        for expert in self.experts.values():
+            expert.learn_many(rows, y)
+        self.learned += len(y)
+
+    def skip(self, n: int) -> None:
+        """The next `n` predicted events will never be labelled."""
+        for expert in self.experts.values():
+            if isinstance(expert, Seasons):
+                expert.skip(n)
+        self.learned += n
+
+    def add_anchor(self, name: str, anchor: Anchor) -> None:
+        """A frozen model becomes the last column.
+
+        Raises:
+            ValueError: a column has that name already.
+        """
+        if name in self.names:
+            raise ValueError(f"the bank has a column {name!r} already: name the anchor otherwise")
+        self.anchors[name] = anchor
+        self._name_columns()
+
+    def remove_anchor(self, name: str) -> None:
+        """Its column goes; those after it move up."""
+        del self.anchors[name]
+        self._name_columns()
+
+    def grow(self, n_classes: int) -> None:
+        """Make room for classes that appeared; never shrinks."""
+        if n_classes > self.n_classes:
+            self.n_classes = n_classes
+            for expert in self.experts.values():
+                expert.grow(n_classes)
+
+    def snapshot(self) -> State:
+        """The whole state as plain arrays."""
+        state: State = {"counts": np.array([self.n_classes, self.predicted, self.learned])}
+        state |= {f"frame/{name}": array for name, array in self.frame.snapshot().items()}
+        for key, expert in self.experts.items():
+            state |= {f"expert/{key}/{name}": a for name, a in expert.snapshot().items()}
+        for place, (key, anchor) in enumerate(self.anchors.items()):
+            head = f"anchor/{place}/{key}/{anchor.kind}"
+            state |= {f"{head}/{name}": a for name, a in anchor.snapshot().items()}
+        return state
+
+    def restore(self, arrays: Arrays) -> None:
+        """Continue, bit for bit, where the snapshot was taken (of a bank made alike)."""
+        n_classes, self.predicted, self.learned = (int(v) for v in arrays["counts"])
+        self.grow(n_classes)
+        self.frame.restore(branch(arrays, "frame"))
+        for key, expert in self.experts.items():
+            expert.restore(branch(arrays, f"expert/{key}"))
+        self.anchors = dict(_anchors(branch(arrays, "anchor")))
+        self._name_columns()
+
+
+def _anchors(arrays: Mapping[str, np.typing.NDArray[np.generic]]) -> list[tuple[str, Anchor]]:
+    heads = {tuple(name.split("/")[:3]) for name in arrays}
+    return [
+        (key, anchor_of(kind, branch(arrays, f"{place}/{key}/{kind}")))
+        for place, key, kind in sorted(heads, key=lambda head: int(head[0]))
+    ]

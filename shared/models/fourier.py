@@ -1,0 +1,89 @@
+"""Softmax regressions on random Fourier features (Rahimi & Recht 2007), AdaGrad with forgetting.
+
+The features approximate a Gaussian kernel on the scaled inputs; several step sizes share them.
+"""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
+from shared.models.softmax import softmax
+
+STEPS = (0.02, 0.08, 0.25)
+N_WAVES = 200
+KEEP = 0.9995  # of the squared gradients, an event
+START = 1e-2  # squared gradient before the first event
+
+
+def waves(n_features: int, width: float, seed: int) -> tuple[F64, F64]:
+    """Directions [d, waves] and phases [waves] for a kernel of that `width`, from the seed alone."""
+    rng = np.random.default_rng(seed)
+    directions = rng.normal(size=(n_features, N_WAVES)) * width
+    return directions, rng.uniform(0.0, 2.0 * math.pi, N_WAVES)
+
+
+@njit(cache=True, fastmath=FAST)
+def features(z: F64, directions: F64, phases: F64, f: F64) -> None:
+    """`f[:waves]` = sqrt(2) cos(z directions + phases)."""
+    n_waves = phases.shape[0]
+    for q in range(n_waves):
+        f[q] = phases[q]
+    for j in range(z.shape[0]):
+        for q in range(n_waves):
+            f[q] += z[j] * directions[j, q]
+    for q in range(n_waves):
+        f[q] = 1.4142135623730951 * math.cos(f[q])
+
+
+@njit(cache=True, fastmath=FAST)
+def _predict(z: F64, directions: F64, phases: F64, w: F64, out: F32, first: int) -> None:
+    f, p = np.ones(w.shape[2]), np.empty(w.shape[1])
+    for i in range(z.shape[0]):
+        features(z[i], directions, phases, f)
+        for r in range(w.shape[0]):
+            softmax(f, w[r], p)
+            out[i, first + r] = p
+
+
+@njit(cache=True, fastmath=FAST)
+def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F64, g2: F64, steps: F64) -> None:
+    f, p = np.ones(w.shape[2]), np.empty(w.shape[1])
+    for i in range(z.shape[0]):
+        features(z[i], directions, phases, f)
+        for r in range(w.shape[0]):
+            softmax(f, w[r], p)
+            p[y[i]] -= 1.0
+            for c in range(w.shape[1]):
+                for q in range(f.shape[0]):
+                    g = f[q] * p[c]
+                    g2[r, c, q] = KEEP * g2[r, c, q] + g * g
+                    w[r, c, q] -= steps[r] * g / math.sqrt(g2[r, c, q])
+
+
+class Fourier(Expert):
+    """One column a step size. State: weights and squared gradients [steps, K, waves + 1]."""
+
+    arrays = ("weights", "squares")
+
+    def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
+        self.names = tuple(f"fourier-{step}" for step in STEPS)
+        width = 1.2 / math.sqrt(n_features) if n_features > 3 else 1.5
+        self.directions, self.phases = waves(n_features, width, seed)
+        self.steps = np.array(STEPS)
+        self.weights = np.zeros((len(STEPS), n_classes, N_WAVES + 1))
+        self.squares = np.full_like(self.weights, START)
+
+    def predict_into(self, rows: Rows, out: F32, first: int) -> None:
+        """Softmax of the linear scores."""
+        _predict(rows.z, self.directions, self.phases, self.weights, out, first)
+
+    def learn_many(self, rows: Rows, y: Labels) -> None:
+        """One AdaGrad step an event."""
+        _learn(rows.z, y, self.directions, self.phases, self.weights, self.squares, self.steps)
+
+    def grow(self, n_classes: int) -> None:
+        """A new class starts at weight 0."""
+        self.weights = widen(self.weights, (1,), n_classes, 0.0)
+        self.squares = widen(self.squares, (1,), n_classes, START)

@@ -1,0 +1,117 @@
+"""What a pool is made of: experts that learn, anchors that are frozen, and what they say.
+
+Shapes: n rows, d features, E experts, K values per expert (K classes; 1 in regression), R members.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Task = Literal["binary", "multiclass", "regression"]
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+U64 = npt.NDArray[np.uint64]
+Labels = npt.NDArray[np.generic]  # int64 class indices, or float64 targets
+Arrays = Mapping[str, npt.NDArray[np.generic]]
+State = dict[str, npt.NDArray[np.generic]]
+
+# Sums may be reordered and contracted; NaN and infinity keep their meaning.
+FAST = {"reassoc", "contract", "arcp", "nsz"}
+
+
+class Rows(NamedTuple):
+    """Cleaned rows as experts see them: `x` in the feature's own unit, `z` scaled and cut.
+
+    `pending`: predicted events, before the first of these rows, whose label is not known yet.
+    """
+
+    x: F64
+    z: F64
+    pending: int
+
+
+class Expert:
+    """One family of incremental models: one or more columns of what the bank says.
+
+    A subclass lists its state in `arrays` (attribute names), so that snapshots are plain arrays.
+    Learning goes event by event in order; no result may depend on where a block ends.
+    """
+
+    arrays: ClassVar[tuple[str, ...]] = ()
+    names: tuple[str, ...]
+
+    def predict_into(self, rows: Rows, out: F32, first: int) -> None:
+        """Write to `out[:, first + j, :]` what column j says of each row; changes no state."""
+        raise NotImplementedError
+
+    def learn_many(self, rows: Rows, y: Labels) -> None:
+        """Learn the rows with their labels, in order."""
+        raise NotImplementedError
+
+    def grow(self, n_classes: int) -> None:
+        """Make room for `n_classes` classes."""
+
+    def snapshot(self) -> State:
+        """Copies of the state."""
+        return {name: getattr(self, name).copy() for name in self.arrays}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Continue where the snapshot was taken."""
+        for name in self.arrays:
+            setattr(self, name, np.array(arrays[name], order="C"))
+
+
+class Anchor(Protocol):
+    """A frozen, batch-trained model; its classes are the pool's first classes, in order."""
+
+    kind: ClassVar[str]
+
+    def predict_many(self, x: F64) -> F64:
+        """Probabilities or predictions, [n, K]; `x` is raw: NaN is missing."""
+        ...
+
+    def snapshot(self) -> State:
+        """The whole model as plain arrays."""
+        ...
+
+    @classmethod
+    def restore(cls, arrays: Arrays) -> Self:
+        """The model of a snapshot."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one model version says.
+
+    `mean` [n, K]: probabilities, or the prediction. `members` [n, R, K]: what the members of its
+    stacker said, to be handed back when the label comes. `interval` [n, 2]: regression, once
+    calibrated.
+    """
+
+    mean: F64
+    members: F32
+    interval: F64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a pool says: `said` [n, E, K] by its experts, whose columns `layout` names."""
+
+    said: F32
+    by_version: dict[str, Verdict]
+    layout: int
+
+
+def widen(
+    array: npt.NDArray[np.generic], axes: tuple[int, ...], size: int, fill: float
+) -> npt.NDArray[np.generic]:
+    """A copy of `array` whose `axes` have length `size`, the new places holding `fill`."""
+    shape = [size if axis in axes else length for axis, length in enumerate(array.shape)]
+    wide = np.full(shape, fill, array.dtype)
+    wide[tuple(slice(length) for length in array.shape)] = array
+    return wide

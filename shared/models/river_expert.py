@@ -1,0 +1,90 @@
+"""Any River classifier or regressor as an expert.
+
+Its state is a pickle, but it is only ever read by an unpickler that knows an exact list of classes
+(`ALLOWED`, owned here and never by the file): a pickle that names anything else is refused.
+"""
+
+import io
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from river import compose, linear_model, naive_bayes, preprocessing, tree
+
+from shared.errors import UntrustedArtefact
+from shared.models.port import F32, Arrays, Expert, Labels, Rows, State
+
+PROTOCOL = 5
+ALLOWED = frozenset(
+    {
+        "_struct.unpack",
+    }
+)
+
+
+class _AllowList(pickle.Unpickler):
+    """Finds the classes of `ALLOWED` and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if f"{module}.{name}" not in ALLOWED:
+            raise UntrustedArtefact(
+                f"a River model's state names {module}.{name}, which is not on the loader's list; "
+                "it was not loaded. If a new River expert needs it, add it to ALLOWED in "
+                "shared/models/river_expert.py."
+            )
+        return super().find_class(module, name)
+
+
+def load(data: bytes) -> Any:
+    """The River model of `data`.
+
+    Raises:
+        UntrustedArtefact: the bytes name a class that is not on the list, or are no pickle.
+    """
+    try:
+        return _AllowList(io.BytesIO(data)).load()
+    except (pickle.UnpicklingError, EOFError, AttributeError, IndexError, ValueError) as error:
+        raise UntrustedArtefact(f"a River model's state cannot be read: {error}") from error
+
+
+class RiverExpert(Expert):
+    """One column: what the River model that `make()` builds says. Memory: the model's own."""
+
+    def __init__(self, name: str, make: Callable[[], Any], n_classes: int) -> None:
+        self.names = (name,)
+        self.model = make()
+        self.regression = n_classes == 1
+
+    def predict_into(self, rows: Rows, out: F32, first: int) -> None:
+        """Its probabilities (uniform before it has seen a class), or its prediction."""
+        column = out[:, first, :]
+        for i, row in enumerate(rows.x.tolist()):
+            features = dict(enumerate(row))
+            if self.regression:
+                said = self.model.predict_one(features)
+                column[i, 0] = said if math.isfinite(said) else 0.0
+            else:
+                column[i] = self._proba(features, column.shape[1])
+
+    def _proba(self, features: dict[int, float], n_classes: int) -> list[float]:
+        said = self.model.predict_proba_one(features)
+        p = [said.get(c, 0.0) for c in range(n_classes)]
+        total = sum(p)
+        if not (math.isfinite(total) and total > 0.0):
+            return [1.0 / n_classes] * n_classes
+        return [value / total for value in p]
+
+    def learn_many(self, rows: Rows, y: Labels) -> None:
+        """One `learn_one` an event."""
+        for row, label in zip(rows.x.tolist(), y.tolist(), strict=True):
+            self.model.learn_one(dict(enumerate(row)), label)
+
+    def snapshot(self) -> State:
+        """The pickled model as bytes in an array."""
+        return {"pickle": np.frombuffer(pickle.dumps(self.model, PROTOCOL), np.uint8).copy()}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Continue where the snapshot was taken."""
+        self.model = load(arrays["pickle"].tobytes())

@@ -1,0 +1,77 @@
+"""Softmax regressions on the scaled features, plain stochastic gradient at several step sizes."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
+
+STEPS = (0.01, 0.05, 0.2)
+
+
+@njit(cache=True, fastmath=FAST)
+def softmax(f: F64, w: F64, p: F64) -> None:
+    """`p` = softmax(w f) for `w` [K, D]."""
+    top = -1e300
+    for c in range(w.shape[0]):
+        s = 0.0
+        for q in range(f.shape[0]):
+            s += f[q] * w[c, q]
+        p[c] = s
+        top = max(top, s)
+    total = 0.0
+    for c in range(w.shape[0]):
+        p[c] = math.exp(p[c] - top)
+        total += p[c]
+    for c in range(w.shape[0]):
+        p[c] /= total
+
+
+@njit(cache=True, fastmath=FAST)
+def _predict(z: F64, w: F64, out: F32, first: int) -> None:
+    n, d = z.shape
+    f, p = np.ones(d + 1), np.empty(w.shape[1])
+    for i in range(n):
+        f[:d] = z[i]
+        for r in range(w.shape[0]):
+            softmax(f, w[r], p)
+            out[i, first + r] = p
+
+
+@njit(cache=True, fastmath=FAST)
+def _learn(z: F64, y: I64, w: F64, steps: F64) -> None:
+    n, d = z.shape
+    f, p = np.ones(d + 1), np.empty(w.shape[1])
+    for i in range(n):
+        f[:d] = z[i]
+        for r in range(w.shape[0]):
+            softmax(f, w[r], p)
+            p[y[i]] -= 1.0
+            for c in range(w.shape[1]):
+                g = steps[r] * p[c]
+                for q in range(d + 1):
+                    w[r, c, q] -= g * f[q]
+
+
+class Softmax(Expert):
+    """One column a step size. State: weights [steps, K, d + 1]."""
+
+    arrays = ("weights",)
+
+    def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
+        self.names = tuple(f"softmax-{step}" for step in STEPS)
+        self.steps = np.array(STEPS)
+        self.weights = np.zeros((len(STEPS), n_classes, n_features + 1))
+
+    def predict_into(self, rows: Rows, out: F32, first: int) -> None:
+        """Softmax of the linear scores."""
+        _predict(rows.z, self.weights, out, first)
+
+    def learn_many(self, rows: Rows, y: Labels) -> None:
+        """One gradient step an event."""
+        _learn(rows.z, y, self.weights, self.steps)
+
+    def grow(self, n_classes: int) -> None:
+        """A new class starts at weight 0."""
+        self.weights = widen(self.weights, (1,), n_classes, 0.0)

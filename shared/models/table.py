@@ -1,0 +1,44 @@
+"""The table of expert families: a new one is one file and one line here."""
+
+from collections.abc import Callable, Mapping
+
+from river import preprocessing, linear_model, tree
+
+from shared.models.counts import Counts
+from shared.models.forest import Forest
+from shared.models.fourier import Fourier
+from shared.models.neighbours import Neighbours
+from shared.models.port import Expert, Task
+from shared.models.river_expert import RiverExpert
+from shared.models.seasons import Seasons
+from shared.models.softmax import Softmax
+
+# (n_features, n_classes, seed) -> a fresh expert
+Make = Callable[[int, int, int], Expert]
+
+
+def _river_tree(n_features: int, n_classes: int, seed: int) -> Expert:
+    return RiverExpert("river-hoeffding-tree", tree.HoeffdingTreeClassifier, n_classes)
+
+
+_CLASSIFIERS: dict[str, Make] = {
+    "softmax": Softmax,
+    "fourier": Fourier,
+    "neighbours": Neighbours,
+    "counts": Counts,
+    "seasons": Seasons,
+    "forest": Forest,
+    "river-hoeffding-tree": _river_tree,
+}
+_REGRESSORS: dict[str, Make] = {}
+
+EXPERTS: Mapping[Task, Mapping[str, Make]] = {
+    "binary": _CLASSIFIERS,
+    "multiclass": _CLASSIFIERS,
+    "regression": _REGRESSORS,
+}
+DEFAULT: Mapping[Task, tuple[str, ...]] = {
+    "binary": tuple(_CLASSIFIERS),
+    "multiclass": tuple(_CLASSIFIERS),
+    "regression": tuple(_REGRESSORS),
+}
