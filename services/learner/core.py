@@ -10,9 +10,9 @@ from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import MODELS, OUTCOMES
 from shared.messages.types import ModelEvent, Outcome, Value
-from shared.models.anchors import anchor_from_bytes
-from shared.models.live import LiveModel, fresh
-from shared.models.pool import Pool
+from shared.models.artefact import anchor_from_bytes
+from shared.models.codec import from_bytes, to_bytes
+from shared.models.live import LiveModel, fresh, members_per_version
 from shared.models.rows import matrix
 from shared.models.said import Said, unpack
 from shared.problem.spec import Problem
@@ -38,6 +38,8 @@ class Learner:
         self._names = FeatureSet(problem).names
         start = fresh(problem, len(self._names))
         self._pool = start.pool
+        self._n_base = len(start.pool.bank.names)
+        self._n_members = members_per_version(start.pool)
         self._classes = {class_key(value): value for value in start.classes}
         self._outcomes = 0
         self._buffered: list[Outcome] = []
@@ -66,7 +68,7 @@ class Learner:
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry; the pool itself goes to the blob store."""
-        digest = self._tools.blobs.put(self._pool.to_bytes())
+        digest = self._tools.blobs.put(to_bytes(self._pool))
         state = _State(
             self._outcomes, digest, list(self._classes.values()), self._buffered, self._decided
         )
@@ -76,7 +78,7 @@ class Learner:
         """See the stage port."""
         state = msgspec.msgpack.decode(entries["state"], type=_State)
         self._outcomes = state.outcomes
-        self._pool = Pool.from_bytes(self._tools.blobs.get(state.pool))
+        self._pool = from_bytes(self._tools.blobs.get(state.pool))
         self._classes = {class_key(value): value for value in state.classes}
         self._buffered, self._decided = state.buffered, state.decided
 
@@ -96,7 +98,7 @@ class Learner:
                 self._targets(run),
                 np.stack([s.experts for s in said]),
                 {v: np.stack([s.members[v] for s in said]) for v in said[0].members},
-                said[0].anchors,
+                self._layout(said[0].anchors),
             )
 
     def _meet(self, outcome: Outcome) -> None:
@@ -114,9 +116,17 @@ class Learner:
         index = {key: i for i, key in enumerate(self._classes)}
         return np.array([index[class_key(outcome.label)] for outcome in run], dtype=np.int64)
 
-    def _unpacked(self, outcome: Outcome) -> Said:
+    def _layout(self, anchors: tuple[str, ...]) -> int:
+        """The number under which the pool knows the columns: its base experts, then `anchors`."""
         pool = self._pool
-        return unpack(outcome.said or "", pool.n_base, pool.n_members, half=not self._regression)
+        if anchors == tuple(pool.bank.anchors):
+            return pool.layout
+        names = (*pool.bank.names[: self._n_base], *anchors)
+        return next((n for n, known in pool.layouts.items() if known == names), -1)
+
+    def _unpacked(self, outcome: Outcome) -> Said:
+        text = outcome.said or ""
+        return unpack(text, self._n_base, self._n_members, half=not self._regression)
 
     def _decide(self, record: Record) -> Iterator[Out]:
         decided, self._decided = self._decided, []
@@ -160,7 +170,7 @@ class Learner:
             state="snapshot",
             time=outcome.time,
             outcomes=self._outcomes,
-            blob=self._tools.blobs.put(self._pool.to_bytes()),
+            blob=self._tools.blobs.put(to_bytes(self._pool)),
             champion=champion,
             shadows=[version for version in self._pool.versions if version != champion],
             classes=list(self._classes.values()),

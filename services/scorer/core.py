@@ -9,7 +9,8 @@ from shared.messages.labels import class_key
 from shared.messages.streams import FEATURES, PREDICTIONS
 from shared.messages.types import Features, ModelEvent, Prediction, Value
 from shared.models.live import LiveModel, fresh
-from shared.models.pool import Pool, Scored, Verdict
+from shared.models.pool import Pool
+from shared.models.port import Scored, Verdict
 from shared.models.rows import matrix
 from shared.models.said import pack
 from shared.problem.spec import Problem
@@ -83,7 +84,7 @@ class Scorer:
             if interval is None
             else (float(interval[row, 0]), float(interval[row, 1])),
             shadow=shadow or None,
-            said=pack(pool.anchors, scored.said[row], members, half=not self._regression),
+            said=pack(tuple(pool.bank.anchors), scored.said[row], members, half=not self._regression),
         )
 
     def _answer(self, verdict: Verdict, row: int) -> tuple[Value | None, dict[str, float] | None]:

@@ -54,8 +54,8 @@ class Transaction(Protocol):
         ...
 
 
-class Log(Protocol):
-    """An ordered, durable record of everything (DESIGN rule 1)."""
+class LogReader(Protocol):
+    """The half of a log that only looks."""
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """Up to `limit` committed records from `position` on, in arrival order, values as bytes.
@@ -68,6 +68,14 @@ class Log(Protocol):
     def end(self, stream: Stream) -> int:
         """The offset that the next record of `stream` will have."""
         ...
+
+    def close(self) -> None:
+        """Release the backend; everything committed stays."""
+        ...
+
+
+class Log(LogReader, Protocol):
+    """An ordered, durable record of everything (DESIGN rule 1)."""
 
     def begin(self, group: str) -> AbstractContextManager[Transaction]:
         """Open a transaction; leaving normally commits, leaving by an exception undoes all.
@@ -88,10 +96,6 @@ class Log(Protocol):
 
     def trim(self, stream: Stream, before: int) -> int:
         """Forget records of `stream` below offset `before`; how many went. Ends stay as they are."""
-        ...
-
-    def close(self) -> None:
-        """Release the backend; everything committed stays."""
         ...
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 
-from shared.errors import DataDirInUse, Fatal, Retryable
+from shared.errors import DataDirInUse, Fatal, Retryable, UsageError
 from shared.log.port import Append, Checkpoint, Position
 from shared.messages.streams import Stream
 from shared.stage import Record
@@ -81,6 +81,35 @@ class SqliteTransaction:
         )
 
 
+class SqliteReader:
+    """Reads a log file that another process may be writing; it can neither write nor checkpoint.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            raise UsageError(f"there is no run in {path.parent}: {path.name} is missing")
+        self.path = path
+        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+
+    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
+        """See `Log.read`."""
+        with translated(self.path):
+            tails = [_tail(self._db, s, position.get(str(s), 0), limit) for s in streams]
+        return list(islice(merge(*tails, key=lambda record: record.seq), limit))
+
+    def end(self, stream: Stream) -> int:
+        """See `Log.end`."""
+        with translated(self.path):
+            return _stored_end(self._db, stream)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+
 class SqliteLog:
     """One file `path`; `durable=False` is the documented switch to `synchronous=NORMAL`.
 
@@ -101,19 +130,19 @@ class SqliteLog:
             raise
 
     def _open(self, durable: bool) -> None:
-        with self._translated():
+        with translated(self.path):
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("PRAGMA busy_timeout=5000")
             self._check()
             self._db.executescript(_SCHEMA + "".join(_STREAM.format(s) for s in Stream))
-            self.ends = {stream: self._stored_end(stream) for stream in Stream}
+            self.ends = {stream: _stored_end(self._db, stream) for stream in Stream}
             self.seq = max(self._one(f'SELECT MAX(seq) FROM "{s}"') or 0 for s in Stream)  # noqa: S608
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """See the port."""
-        with self._translated():
-            tails = [self._tail(stream, position.get(str(stream), 0), limit) for stream in streams]
+        with translated(self.path):
+            tails = [_tail(self._db, s, position.get(str(s), 0), limit) for s in streams]
         return list(islice(merge(*tails, key=lambda record: record.seq), limit))
 
     def end(self, stream: Stream) -> int:
@@ -123,12 +152,12 @@ class SqliteLog:
     @contextmanager
     def begin(self, group: str) -> Iterator[SqliteTransaction]:
         """See the port."""
-        with self._translated():
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
         transaction = SqliteTransaction(self, group)
         try:
             yield transaction
-            with self._translated():
+            with translated(self.path):
                 self._db.execute("COMMIT")
         except BaseException:
             if self._db.in_transaction:
@@ -142,13 +171,13 @@ class SqliteLog:
 
     def checkpoint(self, group: str) -> Checkpoint:
         """See the port."""
-        with self._translated():
+        with translated(self.path):
             rows = self._db.execute('SELECT key, value FROM state WHERE "group"=?', (group,))
             return Checkpoint(self._position("checkpoint", group), dict(rows.fetchall()))
 
     def trim(self, stream: Stream, before: int) -> int:
         """See the port."""
-        with self._translated():
+        with translated(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(
                 "INSERT OR REPLACE INTO ends VALUES(?,?)", (str(stream), self.ends[stream])
@@ -164,30 +193,15 @@ class SqliteLog:
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
         """Run one statement over rows inside the open transaction."""
-        with self._translated():
+        with translated(self.path):
             self._db.executemany(statement, rows)
-
-    def _tail(self, stream: Stream, offset: int, limit: int) -> list[Record]:
-        rows = self._db.execute(
-            f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
-            (offset, limit),
-        )
-        return [
-            Record(stream, value, key, 0, at, seq, ts, headers and msgspec.msgpack.decode(headers))
-            for at, seq, key, value, ts, headers in rows
-        ]
 
     def _position(self, column: str, group: str) -> Position:
         text = self._one(f'SELECT {column} FROM positions WHERE "group"=?', group)  # noqa: S608
         return msgspec.json.decode(text, type=Position) if text else {}
 
-    def _stored_end(self, stream: Stream) -> int:
-        last = self._one(f'SELECT MAX("offset") FROM "{stream}"')  # noqa: S608
-        kept = self._one("SELECT next FROM ends WHERE stream=?", str(stream))
-        return max(-1 if last is None else last, (kept or 0) - 1) + 1
-
     def _one(self, query: str, *arguments: Any) -> Any:
-        with self._translated():
+        with translated(self.path):
             row = self._db.execute(query, arguments).fetchone()
         return row[0] if row else None
 
@@ -196,19 +210,25 @@ class SqliteLog:
         if verdict != "ok":
             raise Fatal(_damaged(self.path, verdict.replace("\n", " ")))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            text = str(error)
-            if "full" in text:
-                raise Fatal(_full(self.path)) from error
-            if "locked" in text or "busy" in text:
-                raise Retryable(f"{self.path}: {text}") from error
-            raise Fatal(f"{self.path}: SQLite says: {text}") from error
-        except sqlite3.DatabaseError as error:
-            raise Fatal(_damaged(self.path, str(error))) from error
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours.
+
+    Raises:
+        Fatal, Retryable: see `Log.begin`.
+    """
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "full" in text:
+            raise Fatal(_full(path)) from error
+        if "locked" in text or "busy" in text:
+            raise Retryable(f"{path}: {text}") from error
+        raise Fatal(f"{path}: SQLite says: {text}") from error
+    except sqlite3.DatabaseError as error:
+        raise Fatal(_damaged(path, str(error))) from error
 
 
 def own(lock: Path) -> TextIO:
@@ -244,3 +264,21 @@ def _damaged(path: Path, verdict: str) -> str:
         f"{path} is damaged ({verdict}). It was not opened, and nothing in it was changed. Restore it "
         "from a backup, or move it away and replay the source into a new data directory."
     )
+
+
+def _tail(db: sqlite3.Connection, stream: Stream, offset: int, limit: int) -> list[Record]:
+    rows = db.execute(
+        f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
+        (offset, limit),
+    )
+    return [
+        Record(stream, value, key, 0, at, seq, ts, headers and msgspec.msgpack.decode(headers))
+        for at, seq, key, value, ts, headers in rows
+    ]
+
+
+def _stored_end(db: sqlite3.Connection, stream: Stream) -> int:
+    """One past the newest record, also when all were trimmed."""
+    last = db.execute(f'SELECT MAX("offset") FROM "{stream}"').fetchone()[0]  # noqa: S608
+    kept = db.execute("SELECT next FROM ends WHERE stream=?", (str(stream),)).fetchone()
+    return max(-1 if last is None else last, (kept[0] if kept else 0) - 1) + 1

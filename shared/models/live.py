@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from shared.messages.types import Value
 from shared.models.pool import Pool
 from shared.problem.spec import Problem
+
+
+FIRST = "v1"
+"""The version that starts from nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,5 +34,13 @@ def fresh(problem: Problem, n_features: int) -> LiveModel:
         n_classes=max(2, len(classes)),
         seed=problem.model.seed,
         experts=problem.model.experts,
+        version=FIRST,
     )
     return LiveModel(pool, classes, 0)
+
+
+def members_per_version(pool: Pool) -> int:
+    """R, the members whose answers a stacker of this pool's task reports (`Verdict.members`)."""
+    stacker = pool.versions[pool.champion]
+    nothing = np.zeros((1, len(stacker.names), pool.n_classes), np.float32)
+    return int(stacker.predict_many(nothing).members.shape[1])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.errors import DataDirInUse, Fatal
+from shared.errors import DataDirInUse, Fatal, UsageError
 from shared.log.memory import MemoryLog
 from shared.log.port import Append, Log, advanced
-from shared.log.sqlite import SqliteLog
+from shared.log.sqlite import SqliteLog, SqliteReader
 from shared.messages.streams import CONTROL, EVENTS, LABELS, OUTCOMES, Stream
 
 Open = Callable[[], Log]
@@ -177,3 +177,19 @@ def test_a_damaged_file_is_not_opened(tmp_path: Path) -> None:
     with pytest.raises(Fatal, match=r"damaged.*Restore it"):
         SqliteLog(path)
     assert path.read_bytes() == bytes(damaged)
+
+
+def test_a_reader_in_another_place_sees_what_is_committed_and_changes_nothing(
+    tmp_path: Path,
+) -> None:
+    log = SqliteLog(tmp_path / "log.db")
+    put(log, "g", *some(EVENTS, b"1", b"2"))
+    reader = SqliteReader(tmp_path / "log.db")
+    with log.begin("g") as transaction:
+        transaction.append(some(EVENTS, b"3"))
+        assert [r.value for r in reader.read([EVENTS], {}, 9)] == [b"1", b"2"]
+    assert reader.end(EVENTS) == 3 and reader.end(LABELS) == 0
+    reader.close()
+    log.close()
+    with pytest.raises(UsageError, match="no run in"):
+        SqliteReader(tmp_path / "absent.db")

@@ -1,0 +1,151 @@
+"""Commands and options; what they do is elsewhere (`embedded.py`, `inspection.py`)."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from services import inspection, running
+
+app = typer.Typer(
+    name="headrace",
+    help="Streaming machine learning that monitors itself, retrains, and proves it. One YAML file.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+rejected_app = typer.Typer(help="Records that could not be used.", no_args_is_help=True)
+models_app = typer.Typer(help="Model versions and decisions on them.", no_args_is_help=True)
+app.add_typer(rejected_app, name="rejected")
+app.add_typer(models_app, name="models")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="The run's directory (default: the only one in .headrace/)."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
+
+
+@app.command()
+def run(
+    problem: Annotated[Path, typer.Argument(help="The problem file (YAML).")],
+    events: Annotated[
+        Path | None,
+        typer.Option(help="A CSV, JSONL or Parquet file (default: the file's source)."),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A JSONL file of labels, beside --events.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the run lives (default: .headrace/NAME).")
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="max, or event time over wall time: 60x, 1x.")
+    ] = "max",
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Records a turn; changes no result.")
+    ] = 1_000,
+    port: Annotated[
+        int | None,
+        typer.Option(min=0, max=65_535, help="Serve the page there; 0 finds a free one."),
+    ] = None,
+    stay: Annotated[bool, typer.Option("--stay", help="Keep the page up when drained.")] = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Start over: empty the directory first.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole system in this process over one SQLite file."""
+    options = running.Options(
+        problem=problem,
+        events=events,
+        labels=labels,
+        data_dir=data_dir,
+        speed=speed,
+        batch_size=batch_size,
+        port=port,
+        stay=stay,
+        fresh=fresh,
+        as_json=as_json,
+    )
+    running.run(options)
+
+
+@app.command()
+def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Where each stream ends, what is live, what is open."""
+    _show(inspection.status(data_dir), as_json)
+
+
+@app.command()
+def alerts(
+    data_dir: DataDir = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Alerts, newest state of each."""
+    if follow:
+        inspection.follow_alerts(data_dir, lambda row: _show([row], as_json))
+        return
+    _show(inspection.alerts(data_dir), as_json)
+
+
+@app.command()
+def retrain(reason: Reason = "", data_dir: DataDir = None) -> None:
+    """Ask for a retraining job now."""
+    typer.echo(inspection.command(data_dir, "retrain", None, reason))
+
+
+@rejected_app.command("list")
+def rejected_list(
+    data_dir: DataDir = None,
+    check: Annotated[str, typer.Option(help="Only this check.")] = "",
+    limit: Annotated[int, typer.Option(min=1)] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """The newest rejected records, and how many of each kind."""
+    _show(inspection.rejected(data_dir, check, limit), as_json)
+
+
+@rejected_app.command("show")
+def rejected_show(
+    number: Annotated[int, typer.Argument(help="The offset, as listed.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """One rejected record with its raw bytes."""
+    _show(inspection.rejected_one(data_dir, number), as_json)
+
+
+@models_app.command("list")
+def models_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Every version: its state, since when, why."""
+    _show(inspection.models(data_dir), as_json)
+
+
+@models_app.command("compare")
+def models_compare(
+    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """The evidence for and against a version, step by step."""
+    _show(inspection.compare(data_dir, version), as_json)
+
+
+@models_app.command("promote")
+def models_promote(version: str, reason: Reason = "", data_dir: DataDir = None) -> None:
+    """Make a shadow the champion."""
+    typer.echo(inspection.command(data_dir, "promote", version, reason))
+
+
+@models_app.command("rollback")
+def models_rollback(reason: Reason = "", data_dir: DataDir = None) -> None:
+    """Make the previous champion the champion again."""
+    typer.echo(inspection.command(data_dir, "rollback", None, reason))
+
+
+def _show(rows: Any, as_json: bool) -> None:
+    typer.echo(json.dumps(rows, default=str) if as_json else inspection.text(rows))

@@ -1,0 +1,171 @@
+"""The whole system in one process over one data directory: what `headrace run` runs.
+
+One thread owns the log and the stages; the page, HTTP ingest and operators hand their records in
+through the inbox. The source's own position is committed with what it appended, so that a run that
+died goes on exactly where it was.
+"""
+
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from pathlib import Path
+from threading import Event
+
+import msgspec
+
+from services import discover
+from services.archiver.shell import Archiver
+from services.collector.replay import Arrival
+from services.collector.shell import Replay
+from services.console.core import Board
+from services.trainer.shell import LocalTraining
+from shared import wiring
+from shared.durable import write_durably
+from shared.errors import Retryable, UsageError
+from shared.log.port import Append
+from shared.messages.streams import CONTROL
+from shared.messages.types import Control, Outcome
+from shared.problem.spec import Problem
+from shared.runtime.clock import now
+from shared.runtime.fuse import Fused
+from shared.runtime.inbox import Inbox
+from shared.runtime.runner import Runner
+from shared.settings import Settings
+from shared.stage import Tools
+
+GROUP = "headrace"
+SOURCE = "source"
+_PAUSES_S = (0.05, 0.2, 1.0, 5.0)
+
+
+class _Written(msgspec.Struct):
+    """What the data directory was made for (`headrace.json`)."""
+
+    problem: str
+    source: str
+
+
+class Embedded:
+    """Log, stages and background training of one problem in `data_dir`.
+
+    Raises:
+        DataDirInUse: another process runs there. UsageError: it belongs to another problem file.
+    """
+
+    def __init__(
+        self, problem: Problem, data_dir: Path, settings: Settings, batch_size: int = 1_000
+    ) -> None:
+        self.problem = problem
+        self.data_dir = data_dir
+        self.log = wiring.open_log(settings.log, data_dir, settings.durable)
+        blobs = wiring.open_blobs(settings.blobs, data_dir)
+        keys = wiring.open_keys(settings, data_dir)
+        self.training = LocalTraining(data_dir / "jobs", self._outcomes, problem)
+        self._tools = Tools(
+            blobs=blobs,
+            training=self.training,
+            verified=wiring.verifying(blobs, keys, problem.name),
+            signed=keys.signer.sign,
+        )
+        self._services = [service for service in discover() if service.build is not None]
+        self.inbox = Inbox()
+        followers = [Archiver(data_dir / "archive", problem)] if problem.retention.archive else []
+        self.runner = Runner(self.log, GROUP, self._fuse, batch_size, followers=followers)
+        self._batch_size = batch_size
+        self._look()
+
+    def board(self) -> Board:
+        """The view of the run; only the loop's thread changes it."""
+        return self._board
+
+    def _look(self) -> None:
+        board = self.runner.fused.stage("console")
+        assert isinstance(board, Board)
+        self._board = board
+
+    def run(
+        self, source: Replay | None, stop: Event, stay: bool, turn: Callable[[], None]
+    ) -> None:
+        """Take in, fold, commit, until `stop`, or until a finite source is drained (unless `stay`).
+
+        `turn` is called after each turn, with the board up to date.
+        """
+        if source is not None:
+            source.skip(self.log.position(SOURCE).get(SOURCE, 0))
+        self.runner.catch_up()
+        drained = source is None
+        failures = 0
+        while not stop.is_set():
+            try:
+                self.inbox.drain(self.log)
+                if source is not None and not drained:
+                    drained = not self._collect(source)
+                folded = self.runner.step()
+            except Retryable:
+                stop.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
+                failures += 1
+                continue
+            failures = 0
+            self._look()
+            turn()
+            if folded == 0 and drained:
+                if not stay:
+                    break
+                stop.wait(0.02)
+        self.runner.checkpoint()
+
+    def submit(self, control: Control) -> None:
+        """An operator's or a clock's record; returns when it is on the log."""
+        record = Append(
+            stream=CONTROL,
+            value=msgspec.json.encode(control),
+            timestamp_ms=int(control.time.timestamp() * 1000),
+        )
+        self.inbox.put([record]).result(timeout=30)
+
+    def close(self) -> None:
+        """End background work and release the data directory."""
+        self.training.close()
+        self.log.close()
+
+    def _fuse(self) -> Fused:
+        return Fused(self._services, self.problem, self._tools, stamp=now)
+
+    def _collect(self, source: Replay) -> bool:
+        """Append the next arrivals with the source's position; whether more may come."""
+        arrivals = source.next(self._batch_size)
+        if arrivals is None:
+            return False
+        if arrivals:
+            position = self.log.position(SOURCE).get(SOURCE, 0) + len(arrivals)
+            with self.log.begin(SOURCE) as transaction:
+                transaction.append(as_append(arrival) for arrival in arrivals)
+                transaction.advance({SOURCE: position})
+        return True
+
+    def _outcomes(self, start: int, end: int) -> Sequence[Outcome]:
+        return [record.value for record in self.runner.outcomes(start, end)]
+
+
+def as_append(arrival: Arrival) -> Append:
+    """An arrival as the log takes it."""
+    return Append(arrival.stream, arrival.value, arrival.key, int(arrival.time.timestamp() * 1000))
+
+
+def claim(data_dir: Path, problem_text: bytes, source: str) -> None:
+    """Make sure that `data_dir` belongs to this problem file and source.
+
+    Raises:
+        UsageError: it was written for another one; mixing them would be neither.
+    """
+    mark = data_dir / "headrace.json"
+    mine = _Written(sha256(problem_text).hexdigest(), source)
+    if mark.exists():
+        theirs = msgspec.json.decode(mark.read_bytes(), type=_Written)
+        if theirs != mine:
+            what = "problem file" if theirs.problem != mine.problem else "event source"
+            raise UsageError(
+                f"{data_dir} holds a run of another version of this {what}. Start over with --fresh, "
+                "or keep that run and name another directory with --data-dir."
+            )
+        return
+    write_durably(mark, msgspec.json.encode(mine))

@@ -1,0 +1,208 @@
+"""Looking into a run from the command line; operators' commands into it.
+
+Reading opens the log read-only, also while a run is live. A command goes to the live run over HTTP,
+else onto the log, where the next run finds it.
+"""
+
+import base64
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from shared import wiring
+from shared.errors import UsageError
+from shared.log.port import Append
+from shared.messages.codec import decode
+from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Stream
+from shared.messages.types import Alert, Control, ModelEvent
+from shared.registry.live import Live
+from shared.runtime.clock import now
+
+RUNS = Path(".headrace")
+_PAGE = 1_000
+Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
+
+
+def run_dir(data_dir: Path | None) -> Path:
+    """The directory of the run that is meant.
+
+    Raises:
+        UsageError: none was named, and there is not exactly one.
+    """
+    if data_dir is not None:
+        return data_dir
+    found = sorted(path.parent for path in RUNS.glob("*/log.db"))
+    if len(found) != 1:
+        names = ", ".join(map(str, found)) or "none"
+        raise UsageError(f"name the run with --data-dir; found in {RUNS}: {names}")
+    return found[0]
+
+
+def messages(data_dir: Path | None, stream: Stream, start: int = 0) -> Iterator[tuple[int, Any]]:
+    """Offset and message of every record of `stream` from `start` on."""
+    reader = wiring.open_reader(run_dir(data_dir))
+    try:
+        while records := reader.read([stream], {str(stream): start}, _PAGE):
+            for record in records:
+                yield record.offset, decode(stream, record.value)
+            start = records[-1].offset + 1
+    finally:
+        reader.close()
+
+
+def status(data_dir: Path | None) -> dict[str, Any]:
+    """Ends of the streams, the live model, open alerts and jobs under way."""
+    reader = wiring.open_reader(run_dir(data_dir))
+    ends = {str(stream): reader.end(stream) for stream in Stream if reader.end(stream)}
+    reader.close()
+    live = _live(data_dir)
+    open_alerts = [row["alert"] for row in alerts(data_dir) if row["state"] == "open"]
+    states = {job.job: job.state for _, job in messages(data_dir, JOBS)}
+    return {
+        "directory": str(run_dir(data_dir)),
+        "records": ends,
+        "champion": live.champion,
+        "shadows": list(live.shadows),
+        "open_alerts": open_alerts,
+        "jobs": states,
+    }
+
+
+def alerts(data_dir: Path | None) -> list[dict[str, Any]]:
+    """The newest state of each alert, oldest alert first."""
+    newest: dict[str, Alert] = {alert.alert: alert for _, alert in messages(data_dir, ALERTS)}
+    return [msgspec.to_builtins(alert) for alert in newest.values()]
+
+
+def follow_alerts(data_dir: Path | None, show: Callable[[dict[str, Any]], None]) -> None:
+    """Show each alert record as it comes, until interrupted."""
+    position = 0
+    while True:
+        for offset, alert in messages(data_dir, ALERTS, position):
+            show(msgspec.to_builtins(alert))
+            position = offset + 1
+        time.sleep(1.0)
+
+
+def rejected(data_dir: Path | None, check: str, limit: int) -> dict[str, Any]:
+    """How many of each check, and the newest `limit` (of `check`, if given)."""
+    rows = list(messages(data_dir, REJECTED))
+    listed = [(offset, row) for offset, row in rows if not check or row.check == check]
+    return {
+        "total": len(rows),
+        "by_check": dict(Counter(row.check for _, row in rows).most_common()),
+        "newest": [
+            {"number": n, "check": r.check, "field": r.field, "reason": r.reason,
+             "from": f"{r.topic}:{r.partition}:{r.offset}"}
+            for n, r in listed[-limit:]
+        ],
+    }  # fmt: skip
+
+
+def rejected_one(data_dir: Path | None, number: int) -> dict[str, Any]:
+    """One rejected record, its raw bytes as text where they are text.
+
+    Raises:
+        UsageError: there is none with this number.
+    """
+    for offset, row in messages(data_dir, REJECTED, number):
+        if offset == number:
+            shown: dict[str, Any] = msgspec.to_builtins(row)
+            return {**shown, "raw_text": base64.b64decode(row.raw).decode(errors="replace")}
+        break
+    raise UsageError(f"there is no rejected record {number}; `headrace rejected list` shows them")
+
+
+def models(data_dir: Path | None) -> list[dict[str, Any]]:
+    """Every version with its state and the step that led there."""
+    live = _live(data_dir)
+    last = {step.event.model: step.event for step in live.history}
+    return [
+        {"model": model, "state": state, "since": str(last[model].time), "by": last[model].by,
+         "reason": last[model].reason}
+        for model, state in live.states.items()
+    ]  # fmt: skip
+
+
+def compare(data_dir: Path | None, version: str) -> list[dict[str, Any]]:
+    """The steps of one version with their evidence.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    steps = [
+        e for _, e in messages(data_dir, MODELS) if e.model == version and e.state != "snapshot"
+    ]
+    jobs = [j for _, j in messages(data_dir, JOBS) if j.model == version and j.evidence]
+    if not steps and not jobs:
+        raise UsageError(f"there is no version {version}; `headrace models list` shows them")
+    rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
+             "evidence": e.evidence} for e in steps]  # fmt: skip
+    return [*({"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,
+               "evidence": j.evidence} for j in jobs), *rows]  # fmt: skip
+
+
+def command(data_dir: Path | None, verb: Verb, target: str | None, reason: str) -> str:
+    """Give a command; what happens next, in words."""
+    directory = run_dir(data_dir)
+    control = Control(command=verb, time=now(), by="command line", target=target, reason=reason)
+    url = directory / "url"
+    if url.exists() and _post(url.read_text().strip(), control):
+        return (
+            f"{verb}: on the log of the live run; it takes effect at the next freshness boundary."
+        )
+    log = wiring.open_log("", directory)
+    try:
+        with log.begin("command") as transaction:
+            at_ms = int(control.time.timestamp() * 1000)
+            value = msgspec.json.encode(control)
+            transaction.append([Append(CONTROL, value, timestamp_ms=at_ms)])
+    finally:
+        log.close()
+    return f"{verb}: on the log; no run is live, the next one carries it out."
+
+
+def text(rows: Any, indent: str = "") -> str:
+    """Rows as people read them."""
+    if isinstance(rows, dict):
+        return "\n".join(_line(f"{indent}{key}", value, indent) for key, value in rows.items())
+    if isinstance(rows, list):
+        return f"\n{indent}--\n".join(text(row, indent) for row in rows) or f"{indent}(none)"
+    return f"{indent}{rows}"
+
+
+def _line(key: str, value: Any, indent: str) -> str:
+    if isinstance(value, dict | list) and value:
+        return f"{key}:\n{text(value, indent + '  ')}"
+    return f"{key}: {value if value not in ({}, [], None) else '-'}"
+
+
+def _live(data_dir: Path | None) -> Live:
+    live = Live()
+    event: ModelEvent
+    for _, event in messages(data_dir, MODELS):
+        live.apply(event)
+    return live
+
+
+def _post(url: str, control: Control) -> bool:
+    """Hand the command to the live run; False when nobody is there any more."""
+    request = urllib.request.Request(  # noqa: S310  a loopback URL that our own run wrote
+        f"{url}/api/control", data=msgspec.json.encode(control),
+        headers={"content-type": "application/json", "x-headrace": "command"},
+    )  # fmt: skip
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
+            return bool(answer.status < 300)
+    except urllib.error.HTTPError as error:
+        raise UsageError(
+            f"the live run refused: {error.read().decode(errors='replace')}"
+        ) from error
+    except OSError:
+        return False

@@ -1,0 +1,163 @@
+"""`headrace run`: from options to a run, its page, its view, its result."""
+
+import json
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import typer
+import uvicorn
+
+from services.collector.shell import Replay, ingest, parse_speed
+from services.console.shell import make_app
+from services.console.terminal import Terminal
+from services.embedded import Embedded, as_append, claim
+from services.inspection import RUNS
+from shared import settings
+from shared.errors import Fatal, UsageError
+from shared.problem.load import load_problem
+from shared.problem.spec import Problem
+from shared.runtime.clock import cpu_s, elapsed_s
+from shared.runtime.signals import stop_on_signals
+
+HOST = "127.0.0.1"
+USUAL_PORT = 8765
+_OURS = "headrace.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line said."""
+
+    problem: Path
+    events: Path | None
+    labels: Path | None
+    data_dir: Path | None
+    speed: str
+    batch_size: int
+    port: int | None
+    stay: bool
+    fresh: bool
+    as_json: bool
+
+
+def run(options: Options) -> None:
+    """Run to the end of the source, or until stopped.
+
+    Raises:
+        Fatal: with the exit code of DESIGN section 3.2.
+    """
+    problem = load_problem(options.problem)
+    path = _events_path(options, problem)
+    speed = parse_speed(options.speed)
+    data_dir = options.data_dir or RUNS / problem.name
+    if options.fresh:
+        _empty(data_dir)
+    data_dir.mkdir(parents=True, exist_ok=True)
+    claim(data_dir, options.problem.read_bytes(), str(path.resolve()) if path else "http")
+    embedded = Embedded(problem, data_dir, settings.load(), options.batch_size)
+    try:
+        source = None if path is None else Replay(path, options.labels, problem, speed)
+        _drive(embedded, source, options)
+    finally:
+        embedded.close()
+
+
+def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
+    started, cpu = elapsed_s(), cpu_s()
+    stay = options.stay or source is None
+    terminal = Terminal(embedded.problem, quiet=options.as_json)
+    before = embedded.board().summary()["events"]
+    with stop_on_signals() as stop, _page(embedded, options) as url, terminal:
+        if url:
+            terminal.say(f"The page is at {url}")
+        embedded.run(source, stop, stay, lambda: terminal.show(embedded.board()))
+    summary = embedded.board().summary()
+    seconds, cpu = elapsed_s() - started, cpu_s() - cpu + embedded.training.cpu_seconds
+    done = max(1, summary["events"] - before)
+    summary |= {
+        "events_per_second": round(done / seconds, 1),
+        "cpu_us_per_event": round(cpu / done * 1e6, 1),
+        "directory": str(embedded.data_dir),
+    }
+    if options.as_json:
+        typer.echo(json.dumps(summary, default=str))
+    else:
+        terminal.summary(embedded.board(), summary)
+
+
+def _events_path(options: Options, problem: Problem) -> Path | None:
+    """The file to replay; None: events come over HTTP.
+
+    Raises:
+        UsageError: the file is missing.
+    """
+    path = options.events
+    if path is None and problem.source is not None:
+        path = options.problem.parent / problem.source.path
+    if path is not None and not path.is_file():
+        raise UsageError(f"{path}: there is no such file of events; name one with --events FILE")
+    return path
+
+
+def _empty(data_dir: Path) -> None:
+    """Remove an earlier run; nothing that is not one.
+
+    Raises:
+        UsageError: the directory holds something else.
+    """
+    if not data_dir.exists():
+        return
+    if any(data_dir.iterdir()) and not (data_dir / _OURS).exists():
+        raise UsageError(f"{data_dir} is not a directory of headrace ({_OURS} is missing); left as it is")
+    shutil.rmtree(data_dir)
+
+
+@contextmanager
+def _page(embedded: Embedded, options: Options) -> Iterator[str | None]:
+    """Serve the page and HTTP ingest on loopback while the run lasts; its URL."""
+    if options.port is None and options.as_json:
+        yield None
+        return
+    bound = _bound(options.port)
+    url = f"http://{HOST}:{bound.getsockname()[1]}"
+    app = make_app(embedded.board, embedded.problem, embedded.submit)
+    app.include_router(ingest(embedded.problem, embedded.accept, embedded.api_token))
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
+    thread.start()
+    note = embedded.data_dir / "url"
+    note.write_text(url)
+    try:
+        yield url
+    finally:
+        note.unlink(missing_ok=True)
+        server.should_exit = True
+        thread.join(timeout=5)
+        bound.close()
+
+
+def _bound(port: int | None) -> socket.socket:
+    """A listening place: the port asked for, else the usual one or, if that is taken, a free one.
+
+    Raises:
+        Fatal: the port asked for is taken.
+    """
+    for candidate in (USUAL_PORT, 0) if port is None else (port,):
+        place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            place.bind((HOST, candidate))
+        except OSError as error:
+            place.close()
+            failure = error
+            continue
+        return place
+    raise Fatal(f"port {port} on {HOST} cannot be used ({failure.strerror}); try --port 0")
