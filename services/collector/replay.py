@@ -1,0 +1,176 @@
+"""A file as a stream: events, labels and ticks in the order in which life would have brought them."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from typing import Literal, NamedTuple
+
+from services.collector.sources.row import LabelLine, Row
+from shared.messages.codec import encode
+from shared.messages.streams import CONTROL, EVENTS, LABELS, Stream
+from shared.messages.types import Control, Label, Value
+from shared.problem.spec import Problem
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Event time of the first event where the problem file names no time column; then 1 s an event."""
+MOST_TICKS = 10_000
+"""A longer silence in event time gets only its last ticks: one wild time must not flood the log."""
+BY = "replay"
+"""Who says `start`, `tick` and `end`: marks the control records that come from here."""
+
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime.max.replace(tzinfo=UTC)
+_LABEL, _LABEL_LINE, _TICK = range(3)
+
+
+class Arrival(NamedTuple):
+    """One input as it arrives: `time` is when (event time in a replay, wall time over HTTP)."""
+
+    stream: Stream
+    key: str | None
+    value: bytes
+    time: datetime
+
+
+class _Due(NamedTuple):
+    """Waits for its time. At the same time: labels of rows, labels of the file, ticks."""
+
+    time: datetime
+    rank: int
+    order: int
+    key: str | None
+    value: bytes
+
+
+def arrivals(
+    rows: Iterable[Row], problem: Problem, labels: Iterable[LabelLine] = ()
+) -> Iterator[Arrival]:
+    """Events with their labels and ticks between them, the same sequence each time.
+
+    First a control `start` (details: mode replay), last a control `end`. A row's label is sent
+    `label.delay` after its event time, before an event of the same or a later time; with
+    `label.delay_events` d, right before the d-th event after its own (0: right after its own, as 1).
+    A tick comes at each multiple of `source.tick` of event time, after the labels of that time,
+    before its events. Lines of `labels` come by their time, those without one at the end; the ones
+    with a time must stand first. Event time never goes back here: an event with an earlier time, or
+    without a usable one, arrives when its predecessor did. An event without an id is named
+    `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
+    """
+    return _Replay(problem, labels).run(rows)
+
+
+class _Replay:
+    def __init__(self, problem: Problem, labels: Iterable[LabelLine]) -> None:
+        self._topic = f"{problem.name}.events:0"
+        self._timed = problem.events.time is not None
+        self._delay = problem.label.delay
+        self._delay_events = problem.label.delay_events
+        self._tick = problem.source.tick if problem.source else timedelta(hours=1)
+        self._lines = iter(labels)
+        self._untimed: LabelLine | None = None
+        self._due: list[_Due] = []
+        self._labels_due = 0
+        self._by_count: deque[tuple[int, str, Value]] = deque()
+        self._now = BEGINNING
+
+    def run(self, rows: Iterable[Row]) -> Iterator[Arrival]:
+        """The whole replay."""
+        started = False
+        for n, row in enumerate(rows):
+            at = row.time if self._timed else BEGINNING + timedelta(seconds=n)
+            if not started:
+                started = True
+                yield from self._start(at or BEGINNING)
+            elif at is not None and at > self._now:
+                yield from self._until(at)
+            else:
+                yield from self._until(self._now)
+            while self._by_count and self._by_count[0][0] <= n:
+                yield self._counted()
+            yield Arrival(EVENTS, row.key or row.id, row.event, self._now)
+            if row.label is not None:
+                self._remember(n, row.id or f"{self._topic}:{n}", row.label, at or self._now)
+        if not started:
+            yield from self._start(BEGINNING)
+        yield from self._finish()
+
+    def _start(self, now: datetime) -> Iterator[Arrival]:
+        self._now = now
+        yield _control("start", now, {"mode": "replay"})
+        self._push_tick(self._ticks_until(now) + 1)
+        self._push_line()
+
+    def _remember(self, n: int, name: str, label: Value, at: datetime) -> None:
+        if self._delay_events is not None:
+            self._by_count.append((n + self._delay_events, name, label))
+            return
+        time = _later(at, self._delay)
+        heappush(self._due, _Due(time, _LABEL, n, name, encode(Label(name, label, time))))
+        self._labels_due += 1
+
+    def _counted(self) -> Arrival:
+        _, name, label = self._by_count.popleft()
+        return Arrival(LABELS, name, encode(Label(name, label, self._now)), self._now)
+
+    def _until(self, now: datetime) -> Iterator[Arrival]:
+        """What is due up to `now`, at its own time; then it is `now`."""
+        while self._due and self._due[0].time <= now:
+            due = heappop(self._due)
+            self._now = max(self._now, due.time)
+            if due.rank == _TICK:
+                yield Arrival(CONTROL, None, due.value, self._now)
+                self._push_tick(max(due.order, self._ticks_until(now) - MOST_TICKS) + 1)
+                continue
+            self._labels_due -= 1
+            yield Arrival(LABELS, due.key, due.value, self._now)
+            if due.rank == _LABEL_LINE:
+                self._push_line()
+        self._now = now
+
+    def _finish(self) -> Iterator[Arrival]:
+        while self._labels_due:
+            last = max(due.time for due in self._due if due.rank != _TICK)
+            yield from self._until(max(self._now, last))
+        while self._by_count:
+            yield self._counted()
+        if self._untimed is not None:
+            yield Arrival(LABELS, self._untimed.id, self._untimed.value, self._now)
+        for line in self._lines:
+            yield Arrival(LABELS, line.id, line.value, self._now)
+        yield _control("end", self._now, {})
+
+    def _ticks_until(self, now: datetime) -> int:
+        return (now - _1970) // self._tick if self._tick else 0
+
+    def _push_tick(self, count: int) -> None:
+        """The tick number `count` since 1970 is due."""
+        if not self._tick:
+            return
+        try:
+            time = _1970 + count * self._tick
+        except OverflowError:
+            return
+        heappush(self._due, _Due(time, _TICK, count, None, _control("tick", time, {}).value))
+
+    def _push_line(self) -> None:
+        line = next(self._lines, None)
+        if line is None or line.time is None:
+            self._untimed = line
+            return
+        heappush(self._due, _Due(line.time, _LABEL_LINE, 0, line.id, line.value))
+        self._labels_due += 1
+
+
+def _control(
+    command: Literal["start", "tick", "end"], time: datetime, details: dict[str, str]
+) -> Arrival:
+    value = encode(Control(command=command, time=time, by=BY, details=dict(details)))
+    return Arrival(CONTROL, None, value, time)
+
+
+def _later(time: datetime, delay: timedelta) -> datetime:
+    try:
+        return time + delay
+    except OverflowError:
+        return _LAST

@@ -1,0 +1,201 @@
+"""Where time passes and sockets are: a replay paced by a clock, and HTTP ingest.
+
+`POST /events`, `POST /labels`: an answer of 202 means on the log, durably.
+"""
+
+import hmac
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+
+from services.collector.admission import Append, Full, Queue
+from services.collector.bodies import event_key, label_ids, split
+from services.collector.replay import Arrival, arrivals
+from services.collector.sources.label_lines import label_lines
+from services.collector.sources.table import rows_of
+from shared.errors import HeadraceError, Reject, UsageError
+from shared.messages.streams import EVENTS, LABELS
+from shared.problem.spec import Problem
+from shared.runtime.clock import elapsed_s, now
+
+MOST_BODY_BYTES = 16 * 1024 * 1024
+MOST_WAITING = 20_000
+"""Arrivals that may wait for their commit; more are answered with 429."""
+RETRY_AFTER_S = 1
+_STEP_S = 0.05
+"""Longest sleep at a time: whoever drives the replay looks at other things in between."""
+
+
+def parse_speed(text: str) -> float | None:
+    """`max` (None), or `60x`, `1x`, `0.5x`: event seconds per wall second.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text == "max":
+        return None
+    try:
+        speed = float(text.removesuffix("x"))
+    except ValueError:
+        speed = 0.0
+    if not 0.0 < speed < 1e9:
+        raise UsageError(f"--speed {text}: write max, or a factor such as 60x or 1x")
+    return speed
+
+
+class Replay:
+    """A file of events, and one of labels where there is one, handed out when they are due.
+
+    `speed` is event seconds per wall second; None: as fast as they are taken. The first arrival
+    after `skip` sets the pace. The order depends neither on the speed nor on how many are taken.
+
+    Raises:
+        UsageError: a file is absent, in no known format, or does not fit the problem.
+    """
+
+    def __init__(
+        self,
+        events: Path,
+        labels: Path | None,
+        problem: Problem,
+        speed: float | None = None,
+        clock_s: Callable[[], float] = elapsed_s,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        lines = label_lines(labels) if labels else ()
+        self._source = arrivals(rows_of(events, problem), problem, lines)
+        self._speed = speed
+        self._clock_s = clock_s
+        self._sleep = sleep
+        self._next: Arrival | None = None
+        self._origin: tuple[float, datetime] | None = None
+
+    def skip(self, count: int) -> None:
+        """Leave out the first `count` arrivals: those that are on the log already.
+
+        Raises:
+            UsageError: there are fewer; this is not the source that was replayed before.
+        """
+        skipped = sum(1 for _ in islice(self._source, count))
+        if skipped < count:
+            raise UsageError(
+                f"The data directory holds {count} arrivals of a replay, the source gives only "
+                f"{skipped}: it is not the same file. Use another --data-dir, or the first file."
+            )
+
+    def next(self, limit: int) -> list[Arrival] | None:
+        """What is due now, at most `limit`; None after the last.
+
+        When nothing is due it sleeps a little (50 ms at most) and may return an empty list.
+        """
+        if self._speed is None:
+            return list(islice(self._source, limit)) or None
+        if self._peek() is None:
+            return None
+        self._sleep(min(_STEP_S, self._wait_s()))
+        batch: list[Arrival] = []
+        while len(batch) < limit and (arrival := self._peek()) and self._wait_s() <= 0.0:
+            batch.append(arrival)
+            self._next = None
+        return batch
+
+    def _peek(self) -> Arrival | None:
+        if self._next is None:
+            self._next = next(self._source, None)
+        if self._origin is None and self._next is not None:
+            self._origin = self._clock_s(), self._next.time
+        return self._next
+
+    def _wait_s(self) -> float:
+        """Wall seconds until the next arrival is due; 0 or less: now."""
+        if self._speed is None or self._next is None or self._origin is None:
+            return 0.0
+        wall_s, began = self._origin
+        event_s = (self._next.time - began).total_seconds()
+        return max(0.0, wall_s + event_s / self._speed - self._clock_s())
+
+
+def ingest(
+    problem: Problem,
+    append: Append,
+    token: str | None = None,
+    most_waiting: int = MOST_WAITING,
+    most_body_bytes: int = MOST_BODY_BYTES,
+    clock: Callable[[], datetime] = now,
+) -> APIRouter:
+    """The two routes. `token`: what `Authorization: Bearer …` must carry; None: nothing.
+
+    Events are taken whatever they are: what is no event ends in `rejected`, with the reason. Labels
+    are taken all or none: a request that holds something else is answered with 400.
+    """
+    router = APIRouter()
+    queue = Queue(append, most_waiting)
+
+    @router.post("/events", status_code=202)
+    async def events(request: Request) -> dict[str, int]:
+        """One JSON object, a JSON array of them, or JSON lines."""
+        values = await _documents(request, token, most_body_bytes)
+        at = clock()
+        return await _put(queue, [Arrival(EVENTS, event_key(v, problem), v, at) for v in values])
+
+    @router.post("/labels", status_code=202)
+    async def labels(request: Request) -> dict[str, int]:
+        """`{"id", "label", "time"?, "source"?, "revoked"?}`: one, an array, or JSON lines."""
+        values = await _documents(request, token, most_body_bytes)
+        try:
+            ids = label_ids(values)
+        except Reject as why:
+            raise HTTPException(400, why.reason) from why
+        at = clock()
+        pairs = zip(ids, values, strict=True)
+        return await _put(queue, [Arrival(LABELS, name, value, at) for name, value in pairs])
+
+    return router
+
+
+async def _put(queue: Queue, arrivals: list[Arrival]) -> dict[str, int]:
+    later = {"Retry-After": str(RETRY_AFTER_S)}
+    try:
+        await run_in_threadpool(queue.put, arrivals)
+    except Full as error:
+        text = "Too much waits to be written. Nothing of this request was taken: send it again."
+        raise HTTPException(429, text, later) from error
+    except HeadraceError as error:
+        raise HTTPException(503, f"Not written, send it again: {error}", later) from error
+    return {"accepted": len(arrivals)}
+
+
+async def _documents(request: Request, token: str | None, most_bytes: int) -> Sequence[bytes]:
+    _authorise(request, token)
+    encoding = request.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        raise HTTPException(415, f"Content-Encoding {encoding} is not read; send it plain.")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most_bytes:
+            raise HTTPException(
+                413, f"The body is larger than {most_bytes} bytes; send it in parts."
+            )
+    values = split(bytes(body), request.headers.get("content-type", ""))
+    if not values:
+        raise HTTPException(400, "The body is empty; send JSON: an object, an array, or lines.")
+    return values
+
+
+def _authorise(request: Request, token: str | None) -> None:
+    """Also keeps web pages of other origins out: a browser names the page's origin."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
+        raise HTTPException(403, f"Requests from pages of {origin} are not taken.")
+    if token is None:
+        return
+    given = request.headers.get("authorization", "")
+    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        text = "Send the header `Authorization: Bearer …` with the token in HEADRACE_API_TOKEN."
+        raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})

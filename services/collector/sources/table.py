@@ -1,0 +1,34 @@
+"""Which suffix is read by what: a new format is one module and one line here."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from services.collector.sources.csv_rows import csv_rows
+from services.collector.sources.jsonl_rows import jsonl_rows
+from services.collector.sources.parquet_rows import parquet_rows
+from services.collector.sources.row import Row
+from shared.errors import UsageError
+from shared.problem.spec import Problem
+
+SOURCES: dict[str, Callable[[Path, Problem], Iterator[Row]]] = {
+    ".csv": csv_rows,
+    ".tsv": csv_rows,
+    ".jsonl": jsonl_rows,
+    ".ndjson": jsonl_rows,
+    ".parquet": parquet_rows,
+}
+
+
+def rows_of(path: Path, problem: Problem) -> Iterator[Row]:
+    """The rows of the file `path`, one at a time, by its suffix.
+
+    Raises:
+        UsageError: there is no such file, or no format for its suffix, or it does not fit `problem`.
+    """
+    read = SOURCES.get(path.suffix.lower())
+    if read is None:
+        known = ", ".join(SOURCES)
+        raise UsageError(f"{path}: files of events end in {known}; convert it, or rename it.")
+    if not path.is_file():
+        raise UsageError(f"{path}: there is no such file. --events or source.path names it.")
+    return read(path, problem)
