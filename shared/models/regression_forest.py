@@ -1,0 +1,228 @@
+"""A compiled online forest of 30 regression trees.
+
+Per leaf 16 random tests with thresholds from the events that reached it; sums only are kept. A node's mean
+forgets, and is smoothed towards its parent's. Trees see each event Poisson(3) times. Targets enter as
+deviations from a slow running mean in running deviations, so that sums stay small on any scale.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from shared.models.draws import below, poisson, seeded
+from shared.models.forest import feature_masks
+from shared.models.forest_kernels import I32
+from shared.models.port import F32, F64, I64, U64, Arrays, Expert, Labels, Rows, State
+from shared.models.rls import move_target
+
+N_TREES, N_NODES, N_TESTS = 30, 1024, 16
+KEEPS = (0.999, 0.995, 0.98)
+SHARE, RATE, SMOOTH = 0.8, 3.0, 3.0
+GRACE, DELTA, TAU, MAX_DEPTH, LEAST = 40.0, 0.01, 0.15, 16, 5.0
+PER_NODE = ("feat", "thr", "kid", "mean", "weight", "seen", "n_tests", "depth")
+PER_TEST = ("t_feat", "t_thr", "t_sum")
+
+
+class RegressionTrees(NamedTuple):
+    """By tree and node; `t_sum` [.., 2 sides, 3]: weight, sum, sum of squares."""
+
+    feat: I32
+    thr: F64
+    kid: I32
+    mean: F64
+    weight: F64
+    seen: F64
+    n_tests: I32
+    depth: I32
+    t_feat: I32
+    t_thr: F64
+    t_sum: F64
+    size: I64
+    mask: I32
+    keep: F64
+    rng: U64
+
+
+@njit(cache=True)
+def _say(trees: RegressionTrees, t: int, x: F64) -> float:
+    j, p = 0, 0.0
+    while True:
+        weight = trees.weight[t, j]
+        p = (trees.mean[t, j] * weight + SMOOTH * p) / (weight + SMOOTH)
+        if trees.feat[t, j] < 0:
+            return p
+        j = trees.kid[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)
+
+
+@njit(cache=True)
+def _reduction(sums: F64) -> float:
+    """The share of the variance that a test takes away; 0 where a side is too small."""
+    n0, n1 = sums[0, 0], sums[1, 0]
+    if n0 < LEAST or n1 < LEAST:
+        return 0.0
+    n, s = n0 + n1, sums[0, 1] + sums[1, 1]
+    mean = s / n
+    variance = (sums[0, 2] + sums[1, 2]) / n - mean * mean
+    if variance <= 1e-15:
+        return 0.0
+    m0, m1 = sums[0, 1] / n0, sums[1, 1] / n1
+    return float((n0 / n * m0 * m0 + n1 / n * m1 * m1 - mean * mean) / variance)
+
+
+@njit(cache=True)
+def _new_test(trees: RegressionTrees, t: int, j: int, k: int, x: F64) -> None:
+    f = trees.mask[t, below(trees.rng, trees.mask.shape[1])]
+    trees.t_feat[t, j, k] = f
+    trees.t_thr[t, j, k] = x[f]
+    trees.t_sum[t, j, k] = 0.0
+
+
+@njit(cache=True)
+def _split(trees: RegressionTrees, t: int, j: int, k: int) -> None:
+    a = trees.size[t]
+    trees.size[t] += 2
+    trees.feat[t, j] = trees.t_feat[t, j, k]
+    trees.thr[t, j] = trees.t_thr[t, j, k]
+    trees.kid[t, j] = a
+    for side in range(2):
+        sums = trees.t_sum[t, j, k, side]
+        trees.feat[t, a + side] = -1
+        trees.seen[t, a + side] = 0.0
+        trees.n_tests[t, a + side] = 0
+        trees.depth[t, a + side] = trees.depth[t, j] + 1
+        trees.weight[t, a + side] = min(sums[0], 10.0)
+        trees.mean[t, a + side] = sums[1] / sums[0]
+
+
+@njit(cache=True)
+def _try_split(trees: RegressionTrees, t: int, j: int, x: F64) -> None:
+    """Split by the best test when it is clearly best; else renew two tests at random."""
+    best, first, second = 0, 0.0, 0.0
+    for k in range(trees.n_tests[t, j]):
+        share = _reduction(trees.t_sum[t, j, k])
+        if share > first:
+            best, first, second = k, share, first
+        elif share > second:
+            second = share
+    if first <= 0.0:
+        return
+    weight = trees.t_sum[t, j, best, 0, 0] + trees.t_sum[t, j, best, 1, 0]
+    bound = math.sqrt(math.log(1.0 / DELTA) / (2.0 * weight))
+    if first > 0.02 and (first - second > bound or bound < TAU):
+        _split(trees, t, j, best)
+    elif trees.n_tests[t, j] == N_TESTS:
+        for _ in range(2):
+            k = below(trees.rng, N_TESTS)
+            if k != best:
+                _new_test(trees, t, j, k, x)
+
+
+@njit(cache=True)
+def _learn_tree(trees: RegressionTrees, t: int, x: F64, y: float, w: float) -> None:
+    j = 0
+    while True:
+        trees.weight[t, j] = trees.weight[t, j] * trees.keep[t] + w
+        trees.mean[t, j] += w / trees.weight[t, j] * (y - trees.mean[t, j])
+        if trees.feat[t, j] < 0:
+            break
+        j = trees.kid[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)
+    if trees.size[t] + 2 > N_NODES or trees.depth[t, j] >= MAX_DEPTH:
+        return
+    if trees.n_tests[t, j] < N_TESTS:
+        _new_test(trees, t, j, trees.n_tests[t, j], x)
+        trees.n_tests[t, j] += 1
+    for k in range(trees.n_tests[t, j]):
+        side = 0 if x[trees.t_feat[t, j, k]] <= trees.t_thr[t, j, k] else 1
+        trees.t_sum[t, j, k, side, 0] += w
+        trees.t_sum[t, j, k, side, 1] += w * y
+        trees.t_sum[t, j, k, side, 2] += w * y * y
+    trees.seen[t, j] += w
+    if trees.seen[t, j] >= GRACE:
+        trees.seen[t, j] = 0.0
+        _try_split(trees, t, j, x)
+
+
+@njit(cache=True)
+def _predict(x: F64, trees: RegressionTrees, scale: F64, unit: F64, out: F32, first: int) -> None:
+    for i in range(x.shape[0]):
+        total = 0.0
+        for t in range(N_TREES):
+            total += _say(trees, t, x[i])
+        out[i, first, 0] = total / N_TREES * unit[1] + unit[0]
+
+
+@njit(cache=True)
+def _learn(x: F64, y: F64, trees: RegressionTrees, scale: F64, unit: F64) -> None:
+    for i in range(x.shape[0]):
+        move_target(scale, y[i])
+        if scale[0] == 30.0:  # the unit of the sums is fixed once: the first events' spread
+            unit[0] = scale[1]
+            unit[1] = math.sqrt(scale[2]) if scale[2] > 0.0 else max(1e-9, abs(scale[1]))
+        if scale[0] < 30.0:
+            unit[0] = scale[1]
+            continue
+        target = (y[i] - unit[0]) / unit[1]
+        for t in range(N_TREES):
+            w = float(poisson(trees.rng, RATE))
+            if w > 0.0:
+                _learn_tree(trees, t, x[i], target, w)
+
+
+class RegressionForest(Expert):
+    """One column. Memory: 30 trees of at most 1024 nodes (40 MB); a snapshot holds used nodes only."""
+
+    arrays = ("scale", "unit")
+
+    def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
+        self.names = ("forest",)
+        nodes, tests = (N_TREES, N_NODES), (N_TREES, N_NODES, N_TESTS)
+        self.trees = RegressionTrees(
+            feat=np.full(nodes, -1, np.int32),
+            thr=np.zeros(nodes),
+            kid=np.zeros(nodes, np.int32),
+            mean=np.zeros(nodes),
+            weight=np.zeros(nodes),
+            seen=np.zeros(nodes),
+            n_tests=np.zeros(nodes, np.int32),
+            depth=np.zeros(nodes, np.int32),
+            t_feat=np.zeros(tests, np.int32),
+            t_thr=np.zeros(tests),
+            t_sum=np.zeros((*tests, 2, 3)),
+            size=np.ones(N_TREES, np.int64),
+            mask=feature_masks(n_features, N_TREES, SHARE, seed),
+            keep=np.array([KEEPS[t % len(KEEPS)] for t in range(N_TREES)]),
+            rng=seeded(seed),
+        )
+        self.scale = np.zeros(3)
+        self.unit = np.array([0.0, 1.0])  # centre and unit of the targets inside the trees
+
+    def predict_into(self, rows: Rows, out: F32, first: int) -> None:
+        """The trees' mean."""
+        _predict(rows.x, self.trees, self.scale, self.unit, out, first)
+
+    def learn_many(self, rows: Rows, y: Labels) -> None:
+        """Every tree learns the event."""
+        _learn(rows.x, y, self.trees, self.scale, self.unit)
+
+    def snapshot(self) -> State:
+        """Used nodes of all trees, one after another; tests of leaves only."""
+        used = np.arange(N_NODES) < self.trees.size[:, None]
+        leaves = used & (self.trees.feat < 0)
+        state = super().snapshot() | {"size": self.trees.size.copy(), "rng": self.trees.rng.copy()}
+        state |= {name: getattr(self.trees, name)[used] for name in PER_NODE}
+        return state | {name: getattr(self.trees, name)[leaves] for name in PER_TEST}
+
+    def restore(self, arrays: Arrays) -> None:
+        """Continue where the snapshot was taken."""
+        super().restore(arrays)
+        trees = self.trees
+        trees.size[:] = arrays["size"]
+        trees.rng[:] = arrays["rng"]
+        used = np.arange(N_NODES) < trees.size[:, None]
+        for name in PER_NODE:
+            getattr(trees, name)[used] = arrays[name]
+        leaves = used & (trees.feat < 0)
+        for name in PER_TEST:
+            getattr(trees, name)[leaves] = arrays[name]
