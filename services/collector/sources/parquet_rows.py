@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from shared.errors import UsageError
 from shared.problem.spec import Problem
 
 _BATCH_ROWS = 2_000
+_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parquet_rows(path: Path, problem: Problem) -> Iterator[Row]:
@@ -77,12 +78,17 @@ def _values(column: pa.Array) -> list[Any]:
 
 
 def _times(column: pa.Array) -> list[datetime | None]:
-    """Through numpy: pyarrow's own conversion looks up the zone for every value (4 µs each)."""
-    times = column.cast(pa.timestamp("us", column.type.tz), safe=False).to_numpy(
-        zero_copy_only=False
-    )
-    values: list[datetime | None] = times.astype("datetime64[us]").tolist()
-    return [None if value is None else value.replace(tzinfo=UTC) for value in values]
+    """By hand: pyarrow's own way imports pandas (0.9 s of CPU) or looks up a zone for each value."""
+    numbers = column.cast(pa.timestamp("us", column.type.tz), safe=False).cast(pa.int64())
+    return [None if number is None else _time(number) for number in numbers.to_pylist()]
+
+
+def _time(microseconds: int) -> datetime | None:
+    """None beyond the year 9999, for the validator to reject."""
+    try:
+        return _1970 + timedelta(microseconds=microseconds)
+    except OverflowError:
+        return None
 
 
 @contextmanager

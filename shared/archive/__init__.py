@@ -1,0 +1,1 @@
+"""History as files that other tools read."""
