@@ -14,7 +14,7 @@ import msgspec
 
 from services import discover
 from services.archiver.shell import Archiver
-from services.collector.replay import Arrival
+from services.collector.arrival import Arrival
 from services.collector.shell import Replay
 from services.console.core import Board
 from services.trainer.shell import LocalTraining
@@ -34,6 +34,8 @@ from shared.stage import Tools
 
 GROUP = "headrace"
 SOURCE = "source"
+_IDLE_S = 0.01
+_COMMIT_S = 30.0
 _PAUSES_S = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -70,7 +72,6 @@ class Embedded:
         self.inbox = Inbox()
         followers = [Archiver(data_dir / "archive", problem)] if problem.retention.archive else []
         self.runner = Runner(self.log, GROUP, self._fuse, batch_size, followers=followers)
-        self._batch_size = batch_size
         self._look()
 
     def board(self) -> Board:
@@ -107,20 +108,27 @@ class Embedded:
             failures = 0
             self._look()
             turn()
-            if folded == 0 and drained:
-                if not stay:
+            if folded == 0:
+                if drained and not stay:
                     break
-                stop.wait(0.02)
+                stop.wait(_IDLE_S)
         self.runner.checkpoint()
 
     def submit(self, control: Control) -> None:
-        """An operator's or a clock's record; returns when it is on the log."""
-        record = Append(
-            stream=CONTROL,
-            value=msgspec.json.encode(control),
-            timestamp_ms=int(control.time.timestamp() * 1000),
-        )
-        self.inbox.put([record]).result(timeout=30)
+        """An operator's or a clock's record; returns when it is on the log.
+
+        Raises:
+            Busy: the inbox is full.
+        """
+        self.accept([Arrival(CONTROL, None, msgspec.json.encode(control), control.time)])
+
+    def accept(self, arrivals: list[Arrival]) -> None:
+        """Arrivals from another thread; returns when they are on the log.
+
+        Raises:
+            Busy: the inbox is full.
+        """
+        self.inbox.put([as_append(arrival) for arrival in arrivals]).result(_COMMIT_S)
 
     def close(self) -> None:
         """End background work and release the data directory."""
@@ -132,15 +140,13 @@ class Embedded:
 
     def _collect(self, source: Replay) -> bool:
         """Append the next arrivals with the source's position; whether more may come."""
-        arrivals = source.next(self._batch_size)
-        if arrivals is None:
-            return False
+        arrivals = source.poll()
         if arrivals:
             position = self.log.position(SOURCE).get(SOURCE, 0) + len(arrivals)
             with self.log.begin(SOURCE) as transaction:
                 transaction.append(as_append(arrival) for arrival in arrivals)
                 transaction.advance({SOURCE: position})
-        return True
+        return not source.done
 
     def _outcomes(self, start: int, end: int) -> Sequence[Outcome]:
         return [record.value for record in self.runner.outcomes(start, end)]

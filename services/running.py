@@ -3,28 +3,27 @@
 import json
 import shutil
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Thread
-from typing import Any
+from threading import Thread
 
 import typer
 import uvicorn
+from shared.problem.load import load_problem
 
-from services.collector.shell import Replay, ingest, parse_speed
+from services.collector.ingest import ingest_router
+from services.collector.shell import Replay, file_replay, speed_of
 from services.console.shell import make_app
 from services.console.terminal import Terminal
-from services.embedded import Embedded, as_append, claim
+from services.embedded import Embedded, claim
 from services.inspection import RUNS
-from shared import settings
 from shared.errors import Fatal, UsageError
-from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import cpu_s, elapsed_s
 from shared.runtime.signals import stop_on_signals
+from shared.settings import load
 
 HOST = "127.0.0.1"
 USUAL_PORT = 8765
@@ -55,15 +54,18 @@ def run(options: Options) -> None:
     """
     problem = load_problem(options.problem)
     path = _events_path(options, problem)
-    speed = parse_speed(options.speed)
+    speed_of(options.speed)  # a wrong one is said before anything is touched
     data_dir = options.data_dir or RUNS / problem.name
     if options.fresh:
         _empty(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     claim(data_dir, options.problem.read_bytes(), str(path.resolve()) if path else "http")
-    embedded = Embedded(problem, data_dir, settings.load(), options.batch_size)
+    embedded = Embedded(problem, data_dir, load(), options.batch_size)
     try:
-        source = None if path is None else Replay(path, options.labels, problem, speed)
+        source = None
+        if path is not None:
+            size = options.batch_size
+            source = file_replay(problem, path, options.labels, options.speed, size)
         _drive(embedded, source, options)
     finally:
         embedded.close()
@@ -115,7 +117,9 @@ def _empty(data_dir: Path) -> None:
     if not data_dir.exists():
         return
     if any(data_dir.iterdir()) and not (data_dir / _OURS).exists():
-        raise UsageError(f"{data_dir} is not a directory of headrace ({_OURS} is missing); left as it is")
+        raise UsageError(
+            f"{data_dir} is not a directory of headrace ({_OURS} is missing); left as it is"
+        )
     shutil.rmtree(data_dir)
 
 
@@ -128,8 +132,12 @@ def _page(embedded: Embedded, options: Options) -> Iterator[str | None]:
     bound = _bound(options.port)
     url = f"http://{HOST}:{bound.getsockname()[1]}"
     app = make_app(embedded.board, embedded.problem, embedded.submit)
-    app.include_router(ingest(embedded.problem, embedded.accept, embedded.api_token))
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+    token = load().api_token
+    secret = token.get_secret_value() if token else None
+    app.include_router(ingest_router(embedded.problem, embedded.accept, secret))
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
     server = uvicorn.Server(config)
     thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
     thread.start()

@@ -124,11 +124,13 @@ class Fused:
             for out in resume() if resume else ():
                 record = Record(out.stream, out.value, out.key, seq=out.cause.seq)
                 for reader in self._readers[out.stream]:
-                    if reader <= index:
+                    if reader < index:
                         list(self.stages[reader].handle([record]))
 
     def _deliver(self, record: Record, writer: int, inbox: list[list[Record]]) -> None:
-        for reader in self._readers.get(record.stream, ()):
+        for reader in self._readers[record.stream]:
+            if reader == writer:
+                continue  # a stage knows what it said
             target = inbox if reader > writer else self._waiting
             target[reader].append(record)
 

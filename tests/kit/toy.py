@@ -7,7 +7,14 @@ from typing import Any
 import msgspec
 
 from shared.messages.streams import (
-    CONTROL, EVENTS, FEATURES, LABELS, MODELS, OUTCOMES, PREDICTIONS, Stream,
+    CONTROL,
+    EVENTS,
+    FEATURES,
+    LABELS,
+    MODELS,
+    OUTCOMES,
+    PREDICTIONS,
+    Stream,
 )  # fmt: skip
 from shared.messages.types import Control, Features, Label, ModelEvent, Outcome, Prediction
 from shared.problem.spec import Events, FieldSpec, LabelSpec, ModelSpec, Problem
