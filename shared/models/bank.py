@@ -16,7 +16,6 @@ from shared.models.port import (
     Rows,
     State,
     Task,
-    widen,
 )
 from shared.models.seasons import Seasons
 from shared.models.table import DEFAULT, EXPERTS
@@ -25,7 +24,9 @@ from shared.models.table import DEFAULT, EXPERTS
 def branch(arrays: Arrays, prefix: str) -> State:
     """The entries under `prefix/`, with that prefix taken off."""
     head = f"{prefix}/"
-    return {name[len(head) :]: np.asarray(a) for name, a in arrays.items() if name.startswith(head)}
+    return {
+        name[len(head) :]: np.asarray(a) for name, a in arrays.items() if name.startswith(head)
+    }
 
 
 class Bank:
@@ -33,7 +34,7 @@ class Bank:
 
     `predict_many` counts the events it is asked about and changes nothing else: an event counts as
     pending until it is learned, or skipped because its label will never come. Labels are expected in
-    the order of their events. Memory: the sum of the experts' own bounds; nothing grows with the stream.
+    the order of their events. Memory: the sum of the experts' own bounds.
     """
 
     def __init__(

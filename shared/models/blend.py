@@ -1,10 +1,11 @@
 """Mixing regressors: least squares over what the experts say, beside a hedge that needs no learning.
 
-The hedge weighs experts by their recent squared error. Two least-squares members (forgetting .9995 and
-.995) correct it by the experts' differences from it. The three are averaged by their recent squared error
-on what they SAID. The answer's interval is the answer +- a half width that tracks the 90 % quantile of the
-absolute error (online quantile tracking, the scale-free form of adaptive conformal inference, Gibbs &
-Candes 2021): on any stream the share of misses goes to 10 % of the labels.
+The hedge weighs experts by their recent squared error. Two least-squares members (forgetting .9995
+and .995) correct it by the experts' differences from it. The three are averaged by their recent
+squared error on what they SAID. The answer's interval is the answer +- a half width that tracks the
+90 % quantile of the absolute error (online quantile tracking, the scale-free form of adaptive
+conformal inference, Gibbs & Candes 2021): on any stream the share of misses goes to 10 % of the
+labels.
 """
 
 import math
@@ -103,7 +104,7 @@ def learn_block(
     said: F32, columns: I64, members: F32, y: F64, w: F64, inverse: F64, error: F64, missed: F64,
     track: F64, seen: F64,
 ) -> None:  # fmt: skip
-    """Learn events in order; no rows in `members`: they did not exist when the events were predicted."""
+    """Learn events in order; `members` without rows: there were none at prediction time."""
     n_experts = columns.shape[0]
     f, share = np.empty(n_experts), np.empty(n_experts)
     for i in range(said.shape[0]):

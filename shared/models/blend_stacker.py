@@ -29,9 +29,7 @@ class BlendStacker:
         """The answer, and its interval once 30 of its answers were judged."""
         members = np.empty((len(said), blend.N_MEMBERS + 1, 1), np.float32)
         mean = np.empty((len(said), 1))
-        blend.predict_block(
-            said, columns, self.weights, self.error, self.missed, members, mean
-        )
+        blend.predict_block(said, columns, self.weights, self.error, self.missed, members, mean)
         if self.track[blend.N_DONE] < blend.CALIBRATED:
             return Verdict(mean, members)
         half: F64 = np.array([-1.0, 1.0]) * self.track[blend.HALF_WIDTH]

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.models.port import F64, I64
-
 import numpy as np
+
+from shared.models.port import F64, I64
 
 
 def class_places(seen: Sequence[Any], classes: Sequence[Any]) -> I64:

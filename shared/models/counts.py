@@ -69,7 +69,7 @@ def _learn(x: F64, y: I64, counts: F64, seen: F64, mean: F64, var: F64, events: 
 
 
 class Counts(Expert):
-    """Two columns: naive Bayes, prior. State: row 0 of the moments is all events, then a row a class."""
+    """Naive Bayes, prior. State: row 0 of the moments is all events, then a row a class."""
 
     arrays = ("counts", "seen", "mean", "var", "events")
 

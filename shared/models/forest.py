@@ -1,9 +1,10 @@
 """A compiled online forest of 30 trees.
 
-Per leaf 16 random tests whose thresholds come from the events that reached the leaf; only counts are
-kept, and a leaf splits by the Hoeffding bound. Trees see each event Poisson(6) times (Leveraging Bagging,
-Bifet et al. 2010), forget at different rates, vote by their recent log loss, and are replaced by a
-background tree when their error jumps (as in the Adaptive Random Forest, Gomes et al. 2017).
+Per leaf 16 random tests whose thresholds come from the events that reached the leaf; only counts
+are kept, and a leaf splits by the Hoeffding bound. Trees see each event Poisson(6) times
+(Leveraging Bagging, Bifet et al. 2010), forget at different rates, vote by their recent log loss,
+and are replaced by a background tree when their error jumps (as in the Adaptive Random Forest,
+Gomes et al. 2017).
 """
 
 import numpy as np

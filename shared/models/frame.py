@@ -9,7 +9,7 @@ import math
 import numpy as np
 from numba import njit
 
-from shared.models.port import FAST, F64, Arrays, State
+from shared.models.port import F64, FAST, Arrays, State
 
 MEMORY = 1.0 / 500.0
 LARGEST = 1e15  # beyond it single precision would overflow when squared
@@ -25,9 +25,7 @@ def _clean(value: float, mean: float) -> float:
 
 
 @njit(cache=True, fastmath=FAST)
-def scale_block(
-    raw: F64, mean: F64, var: F64, seen: F64, learn: bool, x: F64, z: F64
-) -> None:
+def scale_block(raw: F64, mean: F64, var: F64, seen: F64, learn: bool, x: F64, z: F64) -> None:
     """Fill `x` and `z`; with `learn` each row moves the scale before it is scaled."""
     n, d = raw.shape
     for i in range(n):

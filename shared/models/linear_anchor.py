@@ -25,7 +25,14 @@ class LinearAnchor:
     kind: ClassVar[str] = "linear"
 
     def __init__(
-        self, fill: F64, mean: F64, scale: F64, weights: F64, bias: F64, places: I64, n_classes: int
+        self,
+        fill: F64,
+        mean: F64,
+        scale: F64,
+        weights: F64,
+        bias: F64,
+        places: I64,
+        n_classes: int,
     ) -> None:
         self.fill, self.mean, self.scale = fill, mean, scale
         self.weights, self.bias = weights, bias
@@ -73,7 +80,9 @@ class LinearAnchor:
         """Probabilities or predictions, [n, K]."""
         filled = np.where(np.isfinite(x), x, self.fill)
         # row by row in a fixed order: a product over a block may round otherwise than over a row
-        scores = np.einsum("nd,dc->nc", (filled - self.mean) / self.scale, self.weights) + self.bias
+        scores = (
+            np.einsum("nd,dc->nc", (filled - self.mean) / self.scale, self.weights) + self.bias
+        )
         if not len(self.places):
             return np.asarray(scores)
         p = np.exp(scores - scores.max(axis=1, keepdims=True))
@@ -89,9 +98,9 @@ class LinearAnchor:
     @classmethod
     def restore(cls, arrays: Arrays) -> Self:
         """The model of a snapshot."""
-        floats = [
+        fill, mean, scale, weights, bias = (
             np.asarray(arrays[name], np.float64)
             for name in ("fill", "mean", "scale", "weights", "bias")
-        ]
+        )
         places = np.asarray(arrays["places"], np.int64)
-        return cls(*floats, places, int(arrays["n_classes"][0]))
+        return cls(fill, mean, scale, weights, bias, places, int(arrays["n_classes"][0]))

@@ -8,7 +8,6 @@ from shared.messages.types import Value
 from shared.models.pool import Pool
 from shared.problem.spec import Problem
 
-
 FIRST = "v1"
 """The version that starts from nothing."""
 

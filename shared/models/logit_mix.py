@@ -1,9 +1,10 @@
 """Mixing classifiers: conditional logits over the experts' log probabilities.
 
-A member has one weight an expert, shared by the classes: p(c) ~ exp(sum_e w_e log said_e(c)). Members:
-AdaGrad at four step sizes, Newton at three rates of forgetting, and one fixed. They are averaged by their
-recent loss on what they SAID when they predicted: judged by what they would say now, the largest step
-always wins when labels come late. Gradients take today's weights on what the experts said.
+A member has one weight an expert, shared by the classes: p(c) ~ exp(sum_e w_e log said_e(c)).
+Members: AdaGrad at four step sizes, Newton at three rates of forgetting, and one fixed. They are
+averaged by their recent loss on what they SAID when they predicted: judged by what they would say
+now, the largest step always wins when labels come late. Gradients take today's weights on what the
+experts said.
 """
 
 import math
@@ -120,7 +121,7 @@ def solve(matrix: F64, b: F64) -> None:
 
 @njit(cache=True, fastmath=FAST)
 def _newton(w: F64, start: F64, gradient: F64, hessian: F64, keep: float, since: float) -> None:
-    """One step on the events gathered; forgetting also weakens the pull to `start`, which is renewed."""
+    """One step on the events gathered; what was forgotten of the pull to `start` is renewed."""
     pull = RIDGE * (1.0 - keep**since)
     b, m = gradient.copy(), hessian.copy()
     for e in range(w.shape[0]):
@@ -146,7 +147,7 @@ def learn_block(
     said: F32, columns: I64, floor: float, members: F32, y: I64,
     w: F64, start: F64, squares: F64, gradient: F64, hessian: F64, loss: F64, clock: F64,
 ) -> None:  # fmt: skip
-    """Learn events in order; no rows in `members`: they did not exist when the events were predicted."""
+    """Learn events in order; `members` without rows: there were none at prediction time."""
     n_experts, n_classes = columns.shape[0], said.shape[2]
     n_steps = STEPS.shape[0]
     lp, p, mu = np.empty((n_experts, n_classes)), np.empty(n_classes), np.empty(n_experts)

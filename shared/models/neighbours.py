@@ -47,7 +47,9 @@ def _nearest(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def search(x: F64, past: F32, centre: F64, var: F64, count: int, dist: F32, best: F64, index: I64) -> None:
+def search(
+    x: F64, past: F32, centre: F64, var: F64, count: int, dist: F32, best: F64, index: I64
+) -> None:
     """Row 0 of `best` and `index`: nearest of the window; row 1: nearest of the recent ones."""
     best[:] = FAR
     kept = min(count, WINDOW)
@@ -134,9 +136,7 @@ class Neighbours(Expert):
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """What the nearest labelled events were."""
-        self.kernel(
-            rows.x, self.past, self.labels, self.count, self.centre, self.var, out, first
-        )
+        self.kernel(rows.x, self.past, self.labels, self.count, self.centre, self.var, out, first)
 
     def learn_many(self, rows: Rows, y: Labels) -> None:
         """Keep the rows; the oldest go."""

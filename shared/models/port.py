@@ -5,7 +5,7 @@ Shapes: n rows, d features, E experts, K values per expert (K classes; 1 in regr
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 U64 = npt.NDArray[np.uint64]
-Labels = npt.NDArray[np.generic]  # int64 class indices, or float64 targets
+Labels = npt.NDArray[Any]  # int64 class indices, or float64 targets
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 State = dict[str, npt.NDArray[np.generic]]
 
@@ -107,9 +107,7 @@ class Scored:
     layout: int
 
 
-def widen(
-    array: npt.NDArray[np.generic], axes: tuple[int, ...], size: int, fill: float
-) -> npt.NDArray[np.generic]:
+def widen(array: npt.NDArray[Any], axes: tuple[int, ...], size: int, fill: float) -> Any:
     """A copy of `array` whose `axes` have length `size`, the new places holding `fill`."""
     shape = [size if axis in axes else length for axis, length in enumerate(array.shape)]
     wide = np.full(shape, fill, array.dtype)

@@ -1,8 +1,9 @@
 """A compiled online forest of 30 regression trees.
 
-Per leaf 16 random tests with thresholds from the events that reached it; sums only are kept. A node's mean
-forgets, and is smoothed towards its parent's. Trees see each event Poisson(3) times. Targets enter as
-deviations from a slow running mean in running deviations, so that sums stay small on any scale.
+Per leaf 16 random tests with thresholds from the events that reached it; sums only are kept. A
+node's mean forgets, and is smoothed towards its parent's. Trees see each event Poisson(3) times.
+Targets enter as deviations from a slow running mean in running deviations, so that sums stay small
+on any scale.
 """
 
 import math
@@ -52,7 +53,7 @@ def _say(trees: RegressionTrees, t: int, x: F64) -> float:
         weight = trees.weight[t, j]
         p = (trees.mean[t, j] * weight + SMOOTH * p) / (weight + SMOOTH)
         if trees.feat[t, j] < 0:
-            return p
+            return float(p)
         j = trees.kid[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)
 
 

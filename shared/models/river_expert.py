@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from river import compose, linear_model, naive_bayes, preprocessing, tree
 
 from shared.errors import UntrustedArtefact
 from shared.models.port import F32, Arrays, Expert, Labels, Rows, State
@@ -19,7 +18,31 @@ from shared.models.port import F32, Arrays, Expert, Labels, Rows, State
 PROTOCOL = 5
 ALLOWED = frozenset(
     {
-        "_struct.unpack",
+        "random.Random",
+        "river._river_rust.vectordict.VectorDict",
+        "river.linear_model.lin_reg.LinearRegression",
+        "river.linear_model.log_reg.LogisticRegression",
+        "river.linear_model.softmax.SoftmaxRegression",
+        "river.optim.initializers.Zeros",
+        "river.optim.losses.CrossEntropy",
+        "river.optim.losses.Log",
+        "river.optim.losses.Squared",
+        "river.optim.schedulers.Constant",
+        "river.optim.sgd.SGD",
+        "river.proba.gaussian.Gaussian",
+        "river.stats.mean.Mean",
+        "river.stats.var.Var",
+        "river.tree.hoeffding_tree_classifier.HoeffdingTreeClassifier",
+        "river.tree.hoeffding_tree_regressor.HoeffdingTreeRegressor",
+        "river.tree.nodes.branch.NumericBinaryBranch",
+        "river.tree.nodes.htc_nodes.LeafMajorityClass",
+        "river.tree.nodes.htc_nodes.LeafNaiveBayesAdaptive",
+        "river.tree.nodes.htr_nodes.LeafAdaptive",
+        "river.tree.nodes.htr_nodes.LeafMean",
+        "river.tree.splitter.ebst_splitter.EBSTNode",
+        "river.tree.splitter.ebst_splitter.EBSTNode._update_estimator_univariate",
+        "river.tree.splitter.gaussian_splitter.GaussianSplitter",
+        "river.tree.splitter.tebst_splitter.TEBSTSplitter",
     }
 )
 
@@ -50,17 +73,27 @@ def load(data: bytes) -> Any:
 
 
 class RiverExpert(Expert):
-    """One column: what the River model that `make()` builds says. Memory: the model's own."""
+    """One column: what the River model that `make()` builds says. Memory: the model's own.
 
-    def __init__(self, name: str, make: Callable[[], Any], n_classes: int) -> None:
+    `scaled`: it is given scaled features (linear models), else they keep their unit (trees).
+    """
+
+    def __init__(
+        self, name: str, make: Callable[[], Any], n_classes: int, scaled: bool = False
+    ) -> None:
         self.names = (name,)
         self.model = make()
+        self.scaled = scaled
         self.regression = n_classes == 1
+
+    def _features(self, rows: Rows) -> list[list[float]]:
+        plain: list[list[float]] = (rows.z if self.scaled else rows.x).tolist()
+        return plain
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """Its probabilities (uniform before it has seen a class), or its prediction."""
         column = out[:, first, :]
-        for i, row in enumerate(rows.x.tolist()):
+        for i, row in enumerate(self._features(rows)):
             features = dict(enumerate(row))
             if self.regression:
                 said = self.model.predict_one(features)
@@ -78,7 +111,7 @@ class RiverExpert(Expert):
 
     def learn_many(self, rows: Rows, y: Labels) -> None:
         """One `learn_one` an event."""
-        for row, label in zip(rows.x.tolist(), y.tolist(), strict=True):
+        for row, label in zip(self._features(rows), y.tolist(), strict=True):
             self.model.learn_one(dict(enumerate(row)), label)
 
     def snapshot(self) -> State:

@@ -1,9 +1,10 @@
 """What labels say about later labels: the newest known one, and seasons that find themselves.
 
 For every lag up to 1024 labels: how often the labels that far apart agree, and a decayed table
-"label then -> label now". An event whose newest known label lies `lag` back is predicted from the table
-of that lag; from the lag (not shorter) whose labels agree most; and from the mean of the four best.
-Labels are taken in the order of the events; an event that will never be labelled holds its place.
+"label then -> label now". An event whose newest known label lies `lag` back is predicted from the
+table of that lag; from the lag (not shorter) whose labels agree most; and from the mean of the four
+best. Labels are taken in the order of the events; an event that will never be labelled holds its
+place.
 """
 
 import numpy as np
@@ -118,7 +119,14 @@ class Seasons(Expert):
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """From the labels known so far."""
         _predict(
-            len(rows.x), rows.pending, self.tables, self.history, self.count, self.peaks, out, first
+            len(rows.x),
+            rows.pending,
+            self.tables,
+            self.history,
+            self.count,
+            self.peaks,
+            out,
+            first,
         )
 
     def learn_many(self, rows: Rows, y: Labels) -> None:

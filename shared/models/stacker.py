@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.models.blend_stacker import BlendStacker
 from shared.models.logit_stacker import LogitStacker
-from shared.models.port import F32, Arrays, I64, Labels, State, Task, Verdict
+from shared.models.port import F32, I64, Arrays, Labels, State, Task, Verdict
 
 
 class Mixer(Protocol):

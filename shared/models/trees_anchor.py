@@ -1,7 +1,7 @@
 """Fitted scikit-learn trees, forests and histogram boosting, served by a compiled traversal.
 
-One row through a scikit-learn forest costs milliseconds, through these arrays microseconds; the answers
-are checked in the tests against the library's own.
+One row through a scikit-learn forest costs milliseconds, through these arrays microseconds; the
+answers are checked in the tests against the library's own.
 """
 
 from collections.abc import Sequence
@@ -55,10 +55,7 @@ def sum_leaves(
                 value = x[i, feat[j]]
                 if narrow:
                     value = float(np.float32(value))
-                if np.isnan(value):
-                    go_left = nan_left[j] == 1
-                else:
-                    go_left = value <= thr[j]
+                go_left = nan_left[j] == 1 if np.isnan(value) else value <= thr[j]
                 j = left[j] if go_left else right[j]
             if width == n_values:
                 for v in range(width):
@@ -68,12 +65,25 @@ def sum_leaves(
 
 
 class TreesAnchor:
-    """The nodes of all trees one after another. `base` [V]: added to the sum; `places`: see `spread`."""
+    """The nodes of all trees in a row. `base` [V]: added to the sum; `places`: see `spread`."""
 
     kind: ClassVar[str] = "trees"
-    arrays = ("feat", "thr", "left", "right", "nan_left", "root", "leaf", "base", "places", "shape")
+    arrays = (
+        "feat",
+        "thr",
+        "left",
+        "right",
+        "nan_left",
+        "root",
+        "leaf",
+        "base",
+        "places",
+        "shape",
+    )
 
-    def __init__(self, nodes: dict[str, Any], base: F64, places: I64, shape: Sequence[int]) -> None:
+    def __init__(
+        self, nodes: dict[str, Any], base: F64, places: I64, shape: Sequence[int]
+    ) -> None:
         self.feat, self.thr, self.nan_left = nodes["feat"], nodes["thr"], nodes["nan_left"]
         self.left, self.right = nodes["left"], nodes["right"]
         self.root, self.leaf = nodes["root"], nodes["leaf"]
@@ -90,7 +100,9 @@ class TreesAnchor:
             ValueError: another kind of model, categorical splits, or a class unknown to the pool.
         """
         labels = getattr(fitted, "classes_", None)
-        places = np.zeros(0, np.int64) if labels is None else class_places(labels.tolist(), classes)
+        places = (
+            np.zeros(0, np.int64) if labels is None else class_places(labels.tolist(), classes)
+        )
         n_classes = max(1, len(classes))
         if isinstance(fitted, BOOSTED):
             return cls._of_boosting(fitted, places, n_classes)
@@ -180,3 +192,9 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
         moved = [part[name] + first for part, first in zip(parts, root, strict=True)]
         joined[name] = np.concatenate(moved).astype(np.int32)
     return joined
+
+
+def compile_traversal() -> None:
+    """Compile the traversal (see `warm.py`)."""
+    tree = DecisionTreeRegressor().fit(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
+    TreesAnchor.from_sklearn(tree).predict_many(np.zeros((1, 1)))

@@ -1,0 +1,27 @@
+"""Compile every kernel a task needs, so that the first event does not wait for the compiler."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shared.models.codec import from_bytes, to_bytes
+from shared.models.pool import Pool
+from shared.models.port import Task
+from shared.models.trees_anchor import compile_traversal
+
+
+def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
+    """Compile, or load from numba's cache; the shapes do not matter, the types do."""
+    pool = Pool(task, n_features, 2, experts=experts)
+    x = np.random.default_rng(0).normal(size=(3, n_features))
+    y = np.array([0, 1, 0])
+    scored = pool.predict_many(x)
+    members = {version: verdict.members for version, verdict in scored.by_version.items()}
+    pool.learn_many(x, y, scored.said, members, scored.layout)
+    from_bytes(to_bytes(pool)).skip(1)
+    compile_traversal()
+
+
+if __name__ == "__main__":
+    for each in ("binary", "regression"):
+        warm(each)
