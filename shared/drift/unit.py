@@ -2,7 +2,7 @@
 
 Some 200 events after an alarm, 19 quantiles of the new values are mapped back through each known
 `a x + b` and compared with the reference's: a mean distance below .25 standard deviations and below a
-third of the unmapped one names the unit.
+third of the unmapped one names the unit, if the unmapped one is above .25 itself.
 """
 
 from dataclasses import dataclass
@@ -56,6 +56,8 @@ def unit_change(reference: F64, recent: F64) -> Unit | None:
     if scale <= 0:
         return None
     unmapped = float(np.mean(np.abs(new - old))) / scale
+    if unmapped < NEAR_SD:
+        return None
     best, found = min(NEAR_SD, unmapped * NEAR_SHARE), None
     for unit in UNITS:
         back = np.sort((new - unit.b) / unit.a)

@@ -1,0 +1,123 @@
+"""What is watched of the answers: errors or residuals, the mix of classes, the numbers said."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import msgspec
+import numpy as np
+
+from services.monitor.episodes import Found
+from services.monitor.inputs import CALM_SHARE
+from shared.drift import Categories, Detector, Ranks, Rates
+from shared.messages.labels import class_key
+from shared.messages.types import Outcome, Prediction, RankedFeature
+from shared.problem.spec import Problem
+
+RESIDUAL_REFERENCE = 1_000
+RECENT = 0.01
+"""Weight of the newest outcome in the recent mean loss that an alert shows."""
+
+
+class AnswerMoment(msgspec.Struct):
+    """Scalars of the state. `loss`: mean and recent mean of the 0/1 or absolute error."""
+
+    model: str = ""
+    outcomes: int = 0
+    loss: float = 0.0
+    recent: float = 0.0
+    calm: datetime | None = None
+
+
+class Answers:
+    """Detectors over one champion's answers; all start anew when the champion changes."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.moment = AnswerMoment()
+        self._regression = problem.task == "regression"
+        self._budget = float(problem.drift.expected_run_length)
+        self._error_budget = float(problem.drift.error_run_length)
+        self._classes = tuple(class_key(c) for c in problem.label.classes or ())
+        self._begin()
+
+    def _begin(self) -> None:
+        self._errors: Detector = Ranks(1, RESIDUAL_REFERENCE) if self._regression else Rates(1)
+        self._said: Detector | Categories = (
+            Ranks(1, RESIDUAL_REFERENCE) if self._regression else Categories(self._classes)
+        )
+
+    @property
+    def parts(self) -> dict[str, Detector | Categories]:
+        """What holds arrays, by name in the state."""
+        return {"errors": self._errors, "said": self._said}
+
+    def predicted(self, prediction: Prediction, time: datetime) -> Iterator[Found]:
+        """One answer."""
+        if prediction.model != self.moment.model:
+            self._begin()
+            self.moment = AnswerMoment(model=prediction.model)
+        said = prediction.prediction
+        if isinstance(self._said, Categories):
+            evidence = self._said.update(class_key(said))
+        elif isinstance(said, int | float):
+            evidence = self._said.update(np.array([float(said)]))
+        else:
+            return
+        if evidence >= self._budget:
+            yield self._mix(evidence, time)
+
+    def labelled(self, outcome: Outcome, time: datetime) -> Iterator[Found]:
+        """One first label of this champion's answer; others are left out."""
+        if outcome.model != self.moment.model or outcome.prediction is None:
+            return
+        error = self._error(outcome)
+        if error is None:
+            return
+        moment, loss = self.moment, abs(error)
+        moment.outcomes += 1
+        moment.loss += (loss - moment.loss) / moment.outcomes
+        moment.recent += max(RECENT, 1 / moment.outcomes) * (loss - moment.recent)
+        evidence = self._errors.update(np.array([error]))
+        if evidence < CALM_SHARE * self._error_budget:
+            moment.calm = time
+        if evidence >= self._error_budget:
+            self._errors.reset(np.ones(1, np.bool_))
+            yield self._worse(evidence, time)
+
+    def _error(self, outcome: Outcome) -> float | None:
+        if not self._regression:
+            return float(class_key(outcome.label) != class_key(outcome.prediction))
+        label, said = outcome.label, outcome.prediction
+        if isinstance(label, int | float) and isinstance(said, int | float):
+            return float(label) - float(said)
+        return None
+
+    def _worse(self, evidence: float, time: datetime) -> Found:
+        m = self.moment
+        what = "mean absolute error" if self._regression else "error rate"
+        return Found(
+            "errors", "errors", "concept_drift", "page", m.calm or time, (),
+            {
+                "mean_evidence": evidence, "budget_events": self._error_budget, "model": m.model,
+                "loss": what, "loss_so_far": m.loss, "loss_recent": m.recent,
+                "outcomes": m.outcomes,
+            },
+            f"{what} of {m.model} rose from {m.loss:.4g} to {m.recent:.4g}",
+        )  # fmt: skip
+
+    def _mix(self, evidence: float, time: datetime) -> Found:
+        features: tuple[RankedFeature, ...] = ()
+        if isinstance(self._said, Categories):
+            named = sorted(self._said.named().items(), key=lambda item: -item[1])
+            least = 0.01 * named[0][1]
+            features = tuple(
+                RankedFeature(f"prediction={n}", v, "its share changed")
+                for n, v in named
+                if v >= least
+            )
+            self._said.reset()
+        else:
+            self._said.reset(np.ones(1, np.bool_))
+            features = (RankedFeature("prediction", evidence, "the numbers said changed"),)
+        details = {"mean_evidence": evidence, "budget_events": self._budget}
+        return Found("predictions", "predictions", "input_drift", "evidence", time, features, details,
+                     "the mix of answers changed")  # fmt: skip
