@@ -1,0 +1,204 @@
+"""The judge over synthetic outcomes: promotions, rejections, rollbacks, operators, state."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.judge import SERVICE
+from services.judge.contest import loss
+from services.judge.core import Judge
+from shared.messages.streams import CONTROL, MODELS, OUTCOMES
+from shared.messages.types import Control, ModelEvent, Outcome, Rejected
+from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion
+from shared.stage import Record
+from tests.kit.check_stage import check_stage
+
+T0 = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def problem(task: str = "binary", **promotion: Any) -> Problem:
+    return Problem(
+        name="toy",
+        goal="the better one",
+        task=task,  # type: ignore[arg-type]
+        events=Events(fields={"x": FieldSpec(type="number")}),
+        label=LabelSpec(field="y"),
+        promotion=Promotion(**promotion),
+    )
+
+
+def event(model: str, state: str, by: str = "trainer") -> Record:
+    return Record(MODELS, ModelEvent(model=model, state=state, time=T0, by=by))  # type: ignore[arg-type]
+
+
+BORN = event("v1", "champion", "learner")
+
+
+def outcomes(n: int, rates: dict[str, float], champion: str, seed: int = 0, start: int = 0):
+    """n outcomes; each version is wrong at its own rate, independently."""
+    r = np.random.default_rng(seed)
+    for i in range(start, start + n):
+        label = int(r.integers(2))
+        said = {v: label ^ int(r.random() < rate) for v, rate in rates.items()}
+        shadow = {v: {"prediction": s} for v, s in said.items() if v != champion}
+        yield Record(OUTCOMES, Outcome(
+            id=f"e{i}", time=T0 + timedelta(minutes=i), prediction=said[champion], model=champion,
+            features={}, feature_set="f", shadow=shadow or None, label=label), offset=i)  # fmt: skip
+
+
+def run(judge: Judge, *records: Record) -> list[ModelEvent]:
+    return [out.value for out in judge.handle(records)]
+
+
+def started(**promotion: Any) -> Judge:
+    judge = Judge(problem(**promotion))
+    assert run(judge, BORN, event("v2", "shadow")) == []
+    return judge
+
+
+def test_a_better_shadow_is_promoted_with_its_evidence() -> None:
+    judge = started()
+    (step,) = run(judge, *outcomes(3000, {"v1": 0.2, "v2": 0.1}, "v1"))
+    assert (step.model, step.state, step.champion, step.parent) == ("v2", "champion", "v2", "v1")
+    e = step.evidence
+    assert e["decision"] == "promote"
+    assert e["e_value"] >= 20
+    assert e["pairs"] >= 512
+    assert e["low"] < e["mean_gain"] < e["high"]
+    assert "mean gain" in step.reason
+
+
+def test_a_worse_shadow_is_rejected_and_not_judged_again() -> None:
+    judge = started()
+    (step,) = run(judge, *outcomes(5000, {"v1": 0.1, "v2": 0.25}, "v1"))
+    assert (step.model, step.state) == ("v2", "rejected")
+    assert step.evidence["reason"] in ("worse", "futility")
+
+
+def test_a_promotion_that_disappoints_is_rolled_back() -> None:
+    judge = started()
+    run(judge, *outcomes(1000, {"v1": 0.3, "v2": 0.1}, "v1"))
+    after = run(judge, *outcomes(1900, {"v1": 0.1, "v2": 0.3}, "v2", seed=1))
+    assert [(s.model, s.state) for s in after] == [("v1", "champion"), ("v2", "rejected")]
+    assert after[0].reason.startswith("rolled back")
+    assert after[0].evidence["role"] == "rollback"
+    assert run(judge, *outcomes(1000, {"v1": 0.1}, "v1", seed=2)) == []
+
+
+def test_a_promotion_that_holds_closes_the_way_back() -> None:
+    judge = started()
+    rates = {"v1": 0.3, "v2": 0.1}
+    run(judge, *outcomes(1000, rates, "v1"))
+    (step,) = run(judge, *outcomes(2100, rates, "v2", seed=1))
+    assert (step.model, step.state) == ("v1", "retired")
+
+
+def test_without_a_watch_the_old_champion_retires_at_once() -> None:
+    judge = started(watch_after=0)
+    steps = run(judge, *outcomes(1000, {"v1": 0.3, "v2": 0.1}, "v1"))
+    assert [(s.model, s.state) for s in steps] == [("v2", "champion"), ("v1", "retired")]
+
+
+def test_the_judges_own_records_change_nothing_when_they_come_back() -> None:
+    judge = started()
+    (step,) = run(judge, *outcomes(1000, {"v1": 0.3, "v2": 0.1}, "v1"))
+    assert run(judge, Record(MODELS, step)) == []
+    assert len(run(judge, *outcomes(1900, {"v1": 0.1, "v2": 0.3}, "v2", seed=1))) == 2
+
+
+def test_live_models_passed_in_memory_are_not_for_the_judge() -> None:
+    assert run(Judge(problem()), Record(MODELS, object())) == []
+
+
+def test_pairs_are_only_first_labels_of_the_champions_answers() -> None:
+    judge = started(min_pairs=32, max_pairs=64)
+    for record in outcomes(300, {"v1": 1.0, "v2": 0.0}, "v2"):
+        assert run(judge, record) == []
+    for record in outcomes(300, {"v1": 1.0, "v2": 0.0}, "v1"):
+        record.value.revision = 1
+        assert run(judge, record) == []
+
+
+def test_too_many_shadows_cost_the_weakest() -> None:
+    judge = started(max_shadows=2)
+    run(judge, event("v3", "shadow"))
+    run(judge, *outcomes(300, {"v1": 0.2, "v2": 0.1, "v3": 0.3}, "v1"))
+    (step,) = run(judge, event("v4", "shadow"))
+    assert (step.model, step.state) == ("v3", "rejected")
+    assert "made room for v4" in step.reason
+
+
+def test_other_contests_start_anew_against_a_new_champion() -> None:
+    judge = started(min_effect=0.05)
+    run(judge, event("v3", "shadow"))
+    rates = {"v1": 0.4, "v2": 0.05, "v3": 0.25}
+    steps = run(judge, *outcomes(544, rates, "v1"))
+    assert ("v2", "champion") in [(s.model, s.state) for s in steps]
+    later = run(judge, *outcomes(4000, rates, "v2", seed=3))
+    assert ("v3", "rejected") in [(s.model, s.state) for s in later]
+
+
+def control(command: str, **more: Any) -> Record:
+    return Record(CONTROL, Control(command=command, time=T0, **more))  # type: ignore[arg-type]
+
+
+def test_operators_promote_and_roll_back() -> None:
+    judge = started(policy="approve")
+    better = list(outcomes(3000, {"v1": 0.3, "v2": 0.1}, "v1"))
+    assert run(judge, *better) == []  # won, and waits for somebody's word
+    (step,) = run(judge, control("promote", target="v2", by="ada", reason="convinced"))
+    assert (step.model, step.state, step.by) == ("v2", "champion", "ada")
+    assert step.evidence["decision"] == "promote"
+    steps = run(judge, control("rollback", by="ada"))
+    assert [(s.model, s.state) for s in steps] == [("v1", "champion"), ("v2", "rejected")]
+
+
+def test_a_command_that_cannot_be_done_is_rejected_with_the_reason() -> None:
+    judge = started()
+    outs = list(judge.handle([control("promote", target="v9"), control("rollback")]))
+    assert all(isinstance(out.value, Rejected) for out in outs)
+    assert "shadows: v2" in outs[0].value.reason
+    assert "cannot roll back" in outs[1].value.reason
+    assert list(judge.handle([control("tick"), control("acknowledge", target="a")])) == []
+
+
+def test_a_refused_artefact_ends_its_contest() -> None:
+    judge = started()
+    run(judge, event("v2", "rejected", "learner"))
+    assert run(judge, *outcomes(2000, {"v1": 0.4, "v2": 0.1}, "v1")) == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"), [("accuracy", 1.0), ("log_loss", 0.5), ("mae", 2.0), ("rmse", 4.0)]
+)
+def test_losses_by_metric(metric: str, expected: float) -> None:
+    assert loss(metric, 3, 1, {"3": 0.1, "1": 0.9}) == pytest.approx(expected)
+    assert loss(metric, 3, None, None) is None
+    assert loss("mae", "a", 1, None) is None
+    assert loss("log_loss", 3, 1, None) is None
+
+
+def test_regression_is_judged_on_scaled_losses() -> None:
+    judge = Judge(problem("regression"))
+    run(judge, BORN, event("v2", "shadow"))
+    r, steps = np.random.default_rng(0), []
+    for i in range(3000):
+        y = 1000 * float(r.normal())
+        o = Outcome(id=str(i), time=T0, prediction=y + 90 * float(r.normal()), model="v1",
+                    features={}, feature_set="f", label=y,
+                    shadow={"v2": {"prediction": y + 45 * float(r.normal())}})  # fmt: skip
+        steps += run(judge, Record(OUTCOMES, o))
+    assert (steps[0].model, steps[0].state) == ("v2", "champion")
+    assert 10 < steps[0].evidence["mean_gain"] < 60
+
+
+def test_the_contract_of_a_stage() -> None:
+    rates = {"v1": 0.3, "v2": 0.1, "v3": 0.32}
+    records = [BORN, event("v2", "shadow"), event("v3", "shadow")]
+    records += list(outcomes(700, rates, "v1"))
+    records += [control("promote", target="v2"), control("promote", target="v7")]
+    records += list(outcomes(2200, rates | {"v1": 0.05}, "v2", seed=1))
+    outs = check_stage(SERVICE, lambda: Judge(problem()), records, (1, 3, 400, 705, 900, 1500))
+    assert {o.value.state for o in outs if o.stream is MODELS} >= {"champion", "rejected"}
