@@ -1,0 +1,60 @@
+"""Evidence of any shape as small tables: whoever decides may put what it likes on the record."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.console.words import plain, title
+
+MOST_ROWS = 40
+MOST_COLUMNS = 12
+MOST_CHARACTERS = 300
+
+
+class Sheet(msgspec.Struct, frozen=True):
+    """A table of texts; without `columns` its rows are pairs of name and value."""
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    more: int = 0
+
+
+def sheets(evidence: Mapping[str, Any], name: str = "") -> list[Sheet]:
+    """The evidence as tables: single values as pairs first, lists of records as tables."""
+    pairs: list[list[str]] = []
+    tables: list[Sheet] = []
+    for key, value in evidence.items():
+        heading = title(f"{name} {key}".strip())
+        if _is_records(value):
+            tables.append(_table(heading, value))
+        elif isinstance(value, Mapping) and value:
+            if all(isinstance(item, Mapping) for item in value.values()):
+                tables.append(_table(heading, [{"name": k, **v} for k, v in value.items()]))
+            else:
+                tables.extend(sheets(value, heading))
+        else:
+            pairs.append([title(key), _short(value)])
+    first = [Sheet(name, [], pairs[:MOST_ROWS], max(0, len(pairs) - MOST_ROWS))] if pairs else []
+    return first + tables
+
+
+def _is_records(value: Any) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and not isinstance(value, str | bytes)
+        and bool(value)
+        and all(isinstance(item, Mapping) for item in value)
+    )
+
+
+def _table(name: str, records: Sequence[Mapping[str, Any]]) -> Sheet:
+    columns = list(dict.fromkeys(key for record in records for key in record))[:MOST_COLUMNS]
+    rows = [[_short(record.get(c)) for c in columns] for record in records[:MOST_ROWS]]
+    return Sheet(name, [title(c) for c in columns], rows, max(0, len(records) - MOST_ROWS))
+
+
+def _short(value: Any) -> str:
+    text = plain(value)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"

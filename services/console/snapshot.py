@@ -1,0 +1,98 @@
+"""A whole view of the board at one moment, immutable: what other threads may read."""
+
+from typing import Any
+
+import msgspec
+
+from services.console.chart import chart
+from services.console.core import Board
+from services.console.panels import (
+    AlertCard,
+    JobCard,
+    ModelCard,
+    RejectedGroup,
+    RejectedRow,
+    alert_cards,
+    job_cards,
+    model_cards,
+    rejected_groups,
+    rejected_rows,
+)
+from services.console.view import ScoreRow, figures, score_rows
+from services.console.words import Figure, count, moment
+
+
+class View(msgspec.Struct, frozen=True):
+    """Everything that is shown, in words and plain values; built in the thread that folds."""
+
+    status: str
+    tone: str
+    now: str
+    place: int
+    digest: str
+    window: int
+    regression: bool
+    open_pages: int
+    champion: str
+    figures: list[Figure]
+    scores: list[ScoreRow]
+    chart: dict[str, Any]
+    alerts: list[AlertCard]
+    alerts_all: int
+    jobs: list[JobCard]
+    jobs_all: int
+    models: list[ModelCard]
+    models_all: int
+    groups: list[RejectedGroup]
+    rejected: list[RejectedRow]
+    summary: dict[str, Any]
+
+
+def view_of(board: Board, speed_per_s: float | None = None) -> View:
+    """The view of `board` now. `speed_per_s`: events folded a second of wall time, if known."""
+    rows = score_rows(board)
+    status, tone = _status(board)
+    head = figures(board, rows)
+    if speed_per_s and not board.counts.ended:
+        head = [_with_speed(figure, speed_per_s) for figure in head]
+    alerts = alert_cards(board)
+    ledger = board.ledger
+    return View(
+        status=status,
+        tone=tone,
+        now=moment(board.counts.last),
+        place=board.counts.predictions,
+        digest=board.digest,
+        window=board.problem.evaluation.window,
+        regression=board.contest.regression,
+        open_pages=sum(card.open and card.tone == "bad" for card in alerts),
+        champion=board.live.champion or "",
+        figures=head,
+        scores=rows,
+        chart=chart(board, rows),
+        alerts=alerts,
+        alerts_all=len(ledger.alerts),
+        jobs=job_cards(board),
+        jobs_all=len(ledger.jobs),
+        models=model_cards(board),
+        models_all=len(board.live.states),
+        groups=rejected_groups(board),
+        rejected=rejected_rows(board),
+        summary=board.summary(),
+    )
+
+
+def _status(board: Board) -> tuple[str, str]:
+    counts = board.counts
+    if not counts.predictions:
+        return "waiting for the first event", "warn"
+    if counts.ended:
+        return "finished: the source is drained", ""
+    return ("live" if counts.mode == "live" else "replaying"), "good"
+
+
+def _with_speed(figure: Figure, speed_per_s: float) -> Figure:
+    if figure.key != "rate":
+        return figure
+    speed = f"{figure.of}; folding {count(speed_per_s)} a second by the wall clock"
+    return msgspec.structs.replace(figure, of=speed)

@@ -1,0 +1,40 @@
+"""What `run --json` prints of the run (DESIGN section 3.2)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from services.console.contest import PUBLISHED
+from services.console.ledger import Step
+
+if TYPE_CHECKING:
+    from services.console.core import Board
+
+
+def summary(board: "Board") -> dict[str, Any]:
+    """Plain JSON values: counts, figures, and the whole story of alerts, jobs and swaps."""
+    counts, ledger, figures = board.counts, board.ledger, board.contest.figures()
+    found: dict[str, Any] = msgspec.to_builtins(
+        {
+            "events": counts.predictions + counts.rejected_events,
+            "rejected": counts.rejected,
+            "rejected_by": {key: group.count for key, group in ledger.groups.items()},
+            "predictions": counts.predictions,
+            "outcomes": counts.outcomes,
+            "metrics": figures[PUBLISHED],
+            "baselines": {name: figures[name] for name in board.contest.baselines},
+            "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
+            "jobs": [_told(row.job, row.steps) for _, row in ledger.jobs.items()],
+            "swaps": [swap for _, swap in ledger.swaps.items()],
+            "champion": board.live.champion,
+            "digest": board.digest,
+        }
+    )
+    return found
+
+
+def _told(record: msgspec.Struct, steps: Sequence[Step]) -> dict[str, Any]:
+    """A record with its history: states with the event time and the prediction count."""
+    history = [{"state": s.state, "time": s.time, "event": s.place, "text": s.text} for s in steps]
+    return {**msgspec.structs.asdict(record), "history": history}
