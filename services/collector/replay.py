@@ -82,10 +82,7 @@ class _Replay:
             if not started:
                 started = True
                 yield from self._start(at or BEGINNING)
-            elif at is not None and at > self._now:
-                yield from self._until(at)
-            else:
-                yield from self._until(self._now)
+            yield from self._until(at if at is not None and at > self._now else self._now)
             while self._by_count and self._by_count[0][0] <= n:
                 yield self._counted()
             yield Arrival(EVENTS, row.key or row.id, row.event, self._now)
@@ -117,11 +114,14 @@ class _Replay:
         """What is due up to `now`, at its own time; then it is `now`."""
         while self._due and self._due[0].time <= now:
             due = heappop(self._due)
-            self._now = max(self._now, due.time)
             if due.rank == _TICK:
-                yield Arrival(CONTROL, None, due.value, self._now)
-                self._push_tick(max(due.order, self._ticks_until(now) - MOST_TICKS) + 1)
+                passed_over = self._ticks_until(now) - MOST_TICKS
+                if due.order > passed_over:
+                    self._now = max(self._now, due.time)
+                    yield Arrival(CONTROL, None, due.value, self._now)
+                self._push_tick(max(due.order, passed_over) + 1)
                 continue
+            self._now = max(self._now, due.time)
             self._labels_due -= 1
             yield Arrival(LABELS, due.key, due.value, self._now)
             if due.rank == _LABEL_LINE:

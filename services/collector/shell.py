@@ -196,6 +196,6 @@ def _authorise(request: Request, token: str | None) -> None:
     if token is None:
         return
     given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+    if not hmac.compare_digest(given.encode("latin-1"), f"Bearer {token}".encode()):
         text = "Send the header `Authorization: Bearer …` with the token in HEADRACE_API_TOKEN."
         raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})

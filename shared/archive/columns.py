@@ -89,7 +89,8 @@ def _spread(prefix: str, rows: Sequence[dict[str, Any]]) -> dict[str, pa.Array]:
     """Dictionaries as float columns, in the order in which names first appear."""
     names: dict[str, None] = {}
     for row in rows:
-        names.update(dict.fromkeys(row))
+        if row.keys() != names.keys():
+            names.update(dict.fromkeys(row))
     return {
         prefix + name: pa.array([row.get(name) for row in rows], pa.float64()) for name in names
     }
