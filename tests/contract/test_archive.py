@@ -173,6 +173,7 @@ def test_the_same_range_is_the_same_file_to_the_byte(tmp_path: Path) -> None:
 def test_pandas_reads_the_folder_as_one_table(tmp_path: Path) -> None:
     archive = ParquetArchive(tmp_path, problem_of())
     archive.write(OUTCOMES, 0, [outcome(n) for n in range(10)])
+    archive.write(OUTCOMES, 10, [outcome(n, label=None, key=None) for n in range(10, 12)])
     archive.write(OUTCOMES, 10, [outcome(n, label=None, key=None) for n in range(10, 14)])
     frame = pd.read_parquet(tmp_path / "outcomes")
     assert list(frame["offset"]) == list(range(14))
