@@ -90,14 +90,18 @@ class Bank:
         y = np.ascontiguousarray(y, kind)
         for expert in self.experts.values():
             expert.learn_many(rows, y)
-        self.learned += len(y)
+        self._labelled(len(y))
 
     def skip(self, n: int) -> None:
         """The next `n` predicted events will never be labelled."""
         for expert in self.experts.values():
             if isinstance(expert, Seasons):
                 expert.skip(n)
+        self._labelled(n)
+
+    def _labelled(self, n: int) -> None:
         self.learned += n
+        self.predicted = max(self.predicted, self.learned)  # a learner alone predicts nothing
 
     def add_anchor(self, name: str, anchor: Anchor) -> None:
         """A frozen model becomes the last column.

@@ -4,15 +4,22 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, LogisticRegression, Ridge
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from shared.models.class_places import class_places, spread
 from shared.models.port import F64, I64, Arrays, State
 
-LINEAR = (LogisticRegression, Ridge, LinearRegression, Lasso, ElasticNet)
+# by name, so that serving needs no scikit-learn
+LINEAR = ("LogisticRegression", "Ridge", "LinearRegression", "Lasso", "ElasticNet")
+
+
+def _name(step: Any) -> str:
+    kind = type(step)
+    return str(kind.__name__) if kind.__module__.startswith("sklearn.") else ""
+
+
+def _steps(fitted: Any) -> list[Any]:
+    """The steps of a pipeline; of another model the model itself."""
+    return [step for _, step in fitted.steps] if _name(fitted) == "Pipeline" else [fitted]
 
 
 class LinearAnchor:
@@ -41,8 +48,7 @@ class LinearAnchor:
     @staticmethod
     def takes(fitted: Any) -> bool:
         """Whether `from_sklearn` can carry the model over."""
-        last = fitted.steps[-1][1] if isinstance(fitted, Pipeline) else fitted
-        return isinstance(last, LINEAR)
+        return _name(_steps(fitted)[-1]) in LINEAR
 
     @classmethod
     def from_sklearn(cls, fitted: Any, classes: Sequence[Any] = ()) -> Self:
@@ -51,16 +57,15 @@ class LinearAnchor:
         Raises:
             ValueError: another step is in the pipeline, or a class is unknown to the pool.
         """
-        steps = [step for _, step in fitted.steps] if isinstance(fitted, Pipeline) else [fitted]
-        *before, model = steps
-        if not isinstance(model, LINEAR):
+        *before, model = _steps(fitted)
+        if _name(model) not in LINEAR:
             raise ValueError(f"{type(model).__name__} is no linear model that can be carried over")
         d = model.n_features_in_
         fill, mean, scale = np.zeros(d), np.zeros(d), np.ones(d)
         for step in before:
-            if isinstance(step, SimpleImputer) and not step.add_indicator:
+            if _name(step) == "SimpleImputer" and not step.add_indicator:
                 fill = np.nan_to_num(np.asarray(step.statistics_, np.float64))
-            elif isinstance(step, StandardScaler):
+            elif _name(step) == "StandardScaler":
                 mean = np.zeros(d) if step.mean_ is None else step.mean_
                 scale = np.ones(d) if step.scale_ is None else step.scale_
             else:
@@ -69,7 +74,7 @@ class LinearAnchor:
                     "(without indicator) and StandardScaler"
                 )
         weights, bias = np.atleast_2d(model.coef_).T, np.atleast_1d(model.intercept_)
-        if not isinstance(model, LogisticRegression):
+        if _name(model) != "LogisticRegression":
             return cls(fill, mean, scale, weights, np.resize(bias, 1), np.zeros(0, np.int64), 1)
         if weights.shape[1] == 1:  # two classes, one score
             weights, bias = np.c_[0.0 * weights, weights], np.r_[0.0, bias]

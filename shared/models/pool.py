@@ -74,6 +74,18 @@ class Pool:
         """Classes known now (1 in regression)."""
         return self.bank.n_classes
 
+    @property
+    def pending(self) -> int:
+        """Events predicted whose label is not known yet.
+
+        A scorer apart from the learner sets it to its own count when it loads a newer snapshot.
+        """
+        return self.bank.predicted - self.bank.learned
+
+    @pending.setter
+    def pending(self, n: int) -> None:
+        self.bank.predicted = self.bank.learned + n
+
     def predict_many(self, x: F64) -> Scored:
         """What every version says of the rows; they count as pending until learned or skipped."""
         said = self.bank.predict_many(x)

@@ -1,8 +1,8 @@
 """What experts and members said about one event, as text that travels inside its prediction.
 
 Base64 of a 12-byte header (layout, experts, classes, value width; little endian), a JSON object
-{version: members} and the values: float16 where they are probabilities, float32 in regression. Both hold
-exactly what the pool said, so learning from the text is learning from what was said, bit for bit.
+{version: members} and the values: float16 where they are probabilities, float32 in regression. Both
+hold exactly what the pool said, so learning from the text is learning from what was said, bit for bit.
 """
 
 import base64

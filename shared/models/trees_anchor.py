@@ -10,31 +10,16 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 from numba import njit
-from sklearn.ensemble import (
-    ExtraTreesClassifier,
-    ExtraTreesRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-)
-from sklearn.tree import (
-    DecisionTreeClassifier,
-    DecisionTreeRegressor,
-    ExtraTreeClassifier,
-    ExtraTreeRegressor,
-)
 
 from shared.models.class_places import class_places, spread
 from shared.models.port import F64, I64, Arrays, State
 
 I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
-SINGLE = (DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor)
-AVERAGED = (
-    RandomForestClassifier, RandomForestRegressor, ExtraTreesClassifier, ExtraTreesRegressor,
-)  # fmt: skip
-BOOSTED = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+# by name, so that serving needs no scikit-learn
+SINGLE = ("DecisionTree", "ExtraTree")
+AVERAGED = ("RandomForest", "ExtraTrees")
+BOOSTED = ("HistGradientBoosting",)
 MEAN, LOGIT, SUM = 0, 1, 2  # what becomes of the leaves' values: `how`
 
 
@@ -104,20 +89,21 @@ class TreesAnchor:
             np.zeros(0, np.int64) if labels is None else class_places(labels.tolist(), classes)
         )
         n_classes = max(1, len(classes))
-        if isinstance(fitted, BOOSTED):
+        family = _family(fitted)
+        if family in BOOSTED:
             return cls._of_boosting(fitted, places, n_classes)
-        if not isinstance(fitted, SINGLE + AVERAGED):
+        if family not in SINGLE + AVERAGED:
             raise ValueError(f"{type(fitted).__name__} is no tree model that can be carried over")
-        trees = [fitted] if isinstance(fitted, SINGLE) else list(fitted.estimators_)
+        trees = [fitted] if family in SINGLE else list(fitted.estimators_)
         parts = [_of_tree(tree.tree_, labels is not None) for tree in trees]
         nodes = _joined(parts)
         return cls(nodes, np.zeros(nodes["leaf"].shape[1]), places, (n_classes, MEAN, 1))
 
     @classmethod
     def _of_boosting(cls, fitted: Any, places: I64, n_classes: int) -> Self:
-        classifier = isinstance(fitted, HistGradientBoostingClassifier)
         if fitted.is_categorical_ is not None and np.any(fitted.is_categorical_):
             raise ValueError("categorical splits of histogram boosting cannot be carried over")
+        classifier = hasattr(fitted, "classes_")
         if not classifier and fitted.loss not in ("squared_error", "absolute_error", "quantile"):
             raise ValueError(f"boosting with the loss {fitted.loss!r} cannot be carried over")
         parts = [_of_predictor(tree.nodes) for row in fitted._predictors for tree in row]
@@ -147,6 +133,14 @@ class TreesAnchor:
         """The model of a snapshot."""
         plain: dict[str, Any] = {name: np.ascontiguousarray(arrays[name]) for name in cls.arrays}
         return cls(plain, plain["base"], plain["places"], plain["shape"].tolist())
+
+
+def _family(fitted: Any) -> str:
+    """`RandomForest` of a scikit-learn RandomForestClassifier; empty if not scikit-learn's."""
+    kind = type(fitted)
+    name = str(kind.__name__)
+    known = kind.__module__.startswith("sklearn.")
+    return name.removesuffix("Classifier").removesuffix("Regressor") if known else ""
 
 
 def _probabilities(scores: F64) -> F64:
@@ -196,5 +190,8 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def compile_traversal() -> None:
     """Compile the traversal (see `warm.py`)."""
-    tree = DecisionTreeRegressor().fit(np.array([[0.0], [1.0]]), np.array([0.0, 1.0]))
-    TreesAnchor.from_sklearn(tree).predict_many(np.zeros((1, 1)))
+    leaf = {"feat": -1, "thr": 0.0, "nan_left": 0, "left": -1, "right": -1, "leaf": [0.0]}
+    kinds = {"feat": np.int32, "nan_left": np.uint8}
+    part = {name: np.array([value], kinds.get(name)) for name, value in leaf.items()}
+    anchor = TreesAnchor(_joined([part]), np.zeros(1), np.zeros(0, np.int64), (1, SUM, 0))
+    anchor.predict_many(np.zeros((1, 1)))
