@@ -25,6 +25,13 @@ def test_strongest_first_and_the_rest_as_also_moving() -> None:
     assert [name for name, _ in alarm.also_moving] == ["c"]
 
 
+def test_naming_is_stricter_than_alarming() -> None:
+    alarm = combine("abcd", np.array([5e5, 1.5e5, 0, 0]), 100_000.0)
+    assert alarm is not None
+    assert [name for name, _ in alarm.moved] == ["a"]
+    assert [name for name, _ in alarm.also_moving] == ["b"]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=30))
 def test_named_series_obey_e_bh(values: list[float]) -> None:

@@ -108,13 +108,23 @@ def test_the_judges_own_records_change_nothing_when_they_come_back() -> None:
     assert len(run(judge, *outcomes(1900, {"v1": 0.1, "v2": 0.3}, "v2", seed=1))) == 2
 
 
+def test_decisions_that_overtake_their_records_are_not_undone_by_them() -> None:
+    judge = started()
+    run(judge, event("v3", "shadow"))
+    first = run(judge, control("promote", target="v2"))
+    run(judge, control("promote", target="v3"))
+    run(judge, *(Record(MODELS, step) for step in first))
+    steps = run(judge, *outcomes(1000, {"v1": 0.1, "v2": 0.1, "v3": 0.4}, "v3"))
+    assert [(s.model, s.state) for s in steps] == [("v2", "champion"), ("v3", "rejected")]
+
+
 def test_live_models_passed_in_memory_are_not_for_the_judge() -> None:
     assert run(Judge(problem()), Record(MODELS, object())) == []
 
 
 def test_pairs_are_only_first_labels_of_the_champions_answers() -> None:
     judge = started(min_pairs=32, max_pairs=64)
-    for record in outcomes(300, {"v1": 1.0, "v2": 0.0}, "v2"):
+    for record in outcomes(300, {"v0": 1.0, "v2": 0.0}, "v0"):
         assert run(judge, record) == []
     for record in outcomes(300, {"v1": 1.0, "v2": 0.0}, "v1"):
         record.value.revision = 1
