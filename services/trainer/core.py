@@ -1,0 +1,137 @@
+"""Requested jobs in; their results, at their place in the stream, out."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from shared.messages.streams import JOBS, MODELS, OUTCOMES
+from shared.messages.types import Control, Job, ModelEvent
+from shared.problem.spec import Problem
+from shared.stage import Out, Record, Tools
+
+
+class _State(msgspec.Struct):
+    outcomes: int = 0
+    mode: Literal["replay", "live"] = "replay"
+    pending: dict[str, Job] = {}
+
+
+class Trainer:
+    """Keeps the jobs under way and lets each result take effect at one place in the stream.
+
+    In a replay that place is declared: after outcome number `job.effective` was folded (the stage
+    waits there for the result). Live it is where the control record `trained` of that job stands. A job
+    that is under way at `end` is not waited for; it takes effect if outcomes go on later.
+    """
+
+    def __init__(self, problem: Problem, tools: Tools) -> None:
+        self._tools = tools
+        self._state = _State()
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        """Fold; see the class."""
+        for record in records:
+            if record.stream is OUTCOMES:
+                self._state.outcomes += 1
+                if self._state.pending:
+                    at = record.value.labelled_at or record.value.time
+                    yield from self._due(record, at)
+            elif record.stream is JOBS:
+                yield from self._job(record)
+            else:
+                yield from self._control(record)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """One small entry: the count, the mode, the jobs under way."""
+        yield "state", msgspec.msgpack.encode(self._state)
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """See the stage port."""
+        self._state = msgspec.msgpack.decode(entries["state"], type=_State)
+
+    def _job(self, record: Record) -> Iterator[Out]:
+        job: Job = record.value
+        if job.state == "cancelled":
+            self._state.pending.pop(job.job, None)
+        if job.state != "requested":
+            return
+        self._state.pending[job.job] = job
+        yield Out(JOBS, _step(job, "running", job.time, self._taken_up(job)), record, job.job)
+        yield from self._due(record, job.time)
+
+    def _taken_up(self, job: Job) -> str:
+        where = f"outcomes {job.start:,} to {job.end:,}"
+        if self._state.mode == "replay" and job.effective is not None:
+            return f"fitting on {where}; the result takes effect after outcome {job.effective:,}"
+        return f"fitting on {where}"
+
+    def _due(self, record: Record, at: datetime) -> Iterator[Out]:
+        if self._state.mode == "live":
+            return
+        for job in list(self._state.pending.values()):
+            if (job.effective or job.end) <= self._state.outcomes:
+                yield from self._conclude(job, record, at)
+
+    def _control(self, record: Record) -> Iterator[Out]:
+        control: Control = record.value
+        if control.command == "start":
+            self._state.mode = "live" if control.details.get("mode") == "live" else "replay"
+        elif control.command == "trained" and self._state.mode == "live":
+            job = self._state.pending.get(control.target or "")
+            if job is not None:
+                yield from self._conclude(job, record, control.time)
+
+    def _conclude(self, job: Job, record: Record, at: datetime) -> Iterator[Out]:
+        """The job's last records and, if it was accepted, the new version as a shadow."""
+        result = self._tools.training.result(job)
+        del self._state.pending[job.job]
+        board = result.get("board") or {}
+        if result["state"] == "failed":
+            yield Out(JOBS, _step(job, "failed", at, result["reason"], board), record, job.job)
+            return
+        yield Out(JOBS, _step(job, "trained", at, result["summary"]), record, job.job)
+        done = _step(job, result["state"], at, result["reason"], board)
+        yield Out(JOBS, done, record, job.job)
+        if result["state"] == "accepted":
+            yield Out(MODELS, self._shadow(job, result, at), record, version_of(job))
+
+    def _shadow(self, job: Job, result: Mapping[str, Any], at: datetime) -> ModelEvent:
+        blob = self._tools.blobs.put(result["artefact"])
+        if result.get("estimator"):
+            self._tools.blobs.put(result["estimator"])
+        return ModelEvent(
+            model=version_of(job),
+            state="shadow",
+            time=at,
+            outcomes=self._state.outcomes,
+            blob=blob,
+            parent=result.get("parent"),
+            job=job.job,
+            reason=result["reason"],
+            by="trainer",
+            champion=result.get("parent"),
+            classes=list(result.get("classes") or []),
+            evidence={**result["manifest"]["metrics"]},
+            manifest=self._tools.signed(result["manifest"]),
+        )
+
+
+def version_of(job: Job) -> str:
+    """The version that `job` makes: `job-0001` makes `v2`, since `v1` is the pool from nothing."""
+    number = re.search(r"(\d+)$", job.job)
+    return job.model or f"v{int(number[1]) + 1 if number else 2}"
+
+
+def _step(
+    job: Job,
+    state: Literal["running", "trained", "accepted", "rejected", "failed"],
+    at: datetime,
+    reason: str,
+    evidence: dict[str, Any] | None = None,
+) -> Job:
+    return msgspec.structs.replace(
+        job, state=state, time=at, reason=reason, model=version_of(job), evidence=evidence or {}
+    )

@@ -1,0 +1,219 @@
+"""Outcomes become matrices, in event order, split by time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.errors import Reject
+from shared.messages.labels import class_key
+from shared.messages.types import Outcome, Value
+from shared.models.rows import matrix
+from shared.models.said import Said, unpack
+
+F64 = npt.NDArray[np.float64]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the rows are read against: `classes` empty is a regression; pool columns and members."""
+
+    features: tuple[str, ...]
+    classes: tuple[Value, ...]
+    n_base: int
+    n_members: int
+
+    @property
+    def regression(self) -> bool:
+        """Whether numbers are predicted."""
+        return not self.classes
+
+    @property
+    def width(self) -> int:
+        """K: values per expert."""
+        return 1 if self.regression else max(2, len(self.classes))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """n rows in event order.
+
+    `x` [n, d]; `y` class indices or numbers; `said` [n, E, K] what the base experts and `anchors` said
+    then; `published` [n, K] the champion's probabilities or [n, 1] its number; `answered` [n] the
+    class index that it published (-1: none). `at`/`known_at` seconds: event time, label arrival.
+    `left_out`: why rows are missing, with counts.
+    """
+
+    x: F64
+    y: Labels
+    said: F32
+    anchors: tuple[str, ...]
+    published: F64
+    answered: I64
+    at: F64
+    known_at: F64
+    rows: list[Outcome]
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers: `train` was labelled before the first `held` event; what lies between is neither."""
+
+    train: I64
+    embargo: I64
+    held: I64
+
+
+def classes_of(outcomes: Sequence[Outcome], declared: Sequence[Value]) -> tuple[Value, ...]:
+    """The classes in the pool's column order: declared first, then as the learner met them.
+
+    Undeclared ones are read off the newest probabilities (their keys are in column order), then off
+    later labels.
+    """
+    seen = {class_key(value): value for value in declared}
+    values = {class_key(o.label): o.label for o in outcomes if o.label is not None}
+    if outcomes and outcomes[-1].probabilities:
+        for key in outcomes[-1].probabilities:
+            if key in values:
+                seen.setdefault(key, values[key])
+    for key, value in values.items():
+        seen.setdefault(key, value)
+    return tuple(seen.values())
+
+
+def build(outcomes: Sequence[Outcome], shape: Shape, most_rows: int) -> Dataset:
+    """The newest `most_rows` usable rows; the last correction of a label counts."""
+    rows, left_out = _usable(outcomes, shape)
+    if len(rows) > most_rows:
+        left_out["beyond the row budget"] = len(rows) - most_rows
+        rows = rows[-most_rows:]
+    said = [_said(row, shape) for row in rows]
+    left_out["unreadable expert answers"] = sum(s is None for s in said)
+    rows = [row for row, s in zip(rows, said, strict=True) if s is not None]
+    kept = [s for s in said if s is not None]
+    at = np.array([_seconds(row.time) for row in rows])
+    order = np.argsort(at, kind="stable")
+    rows = [rows[i] for i in order]
+    kept = [kept[i] for i in order]
+    at = at[order]
+    labelled = np.array([_seconds(row.labelled_at or row.time) for row in rows])
+    anchors = kept[-1].anchors if kept else ()
+    published, answered = _published(rows, shape)
+    return Dataset(
+        x=matrix([row.features for row in rows], shape.features),
+        y=_targets(rows, shape),
+        said=_experts(kept, anchors, shape),
+        anchors=anchors,
+        published=published,
+        answered=answered,
+        at=at,
+        known_at=np.maximum(labelled, at),
+        rows=rows,
+        left_out={why: count for why, count in left_out.items() if count},
+    )
+
+
+def split(at: F64, known_at: F64, share: float, rows: I64 | None = None) -> Split:
+    """Hold back the newest `share` of `rows` (default all): train on what was labelled before them."""
+    rows = np.arange(len(at)) if rows is None else rows
+    held_rows = max(1, round(len(rows) * share))
+    early, held = rows[:-held_rows], rows[-held_rows:]
+    ready = known_at[early] <= at[held[0]]
+    return Split(early[ready], early[~ready], held)
+
+
+def _usable(outcomes: Sequence[Outcome], shape: Shape) -> tuple[list[Outcome], dict[str, int]]:
+    """First labels in their order, with the newest correction; the newest feature set only."""
+    newest = {outcome.id: outcome for outcome in outcomes}
+    first = {outcome.id: outcome for outcome in reversed(outcomes)}
+    current = outcomes[-1].feature_set if outcomes else ""
+    rows: list[Outcome] = []
+    left_out = {"no label": 0, "another feature set": 0, "corrections of earlier rows": 0}
+    left_out["corrections of earlier rows"] = len(outcomes) - len(newest)
+    keys = {class_key(value) for value in shape.classes}
+    for outcome in outcomes:
+        if first[outcome.id] is not outcome:
+            continue
+        last = newest[outcome.id]
+        if last.label is None or not (shape.regression or class_key(last.label) in keys):
+            left_out["no label"] += 1
+        elif outcome.feature_set != current:
+            left_out["another feature set"] += 1
+        else:
+            rows.append(outcome if last is outcome else _corrected(outcome, last))
+    return rows, left_out
+
+
+def _corrected(first: Outcome, last: Outcome) -> Outcome:
+    """The first outcome with the newest label; it counts as known when it was corrected."""
+    fields = {name: getattr(first, name) for name in first.__struct_fields__}
+    return Outcome(**{**fields, "label": last.label, "labelled_at": last.labelled_at})
+
+
+def _said(row: Outcome, shape: Shape) -> Said | None:
+    try:
+        return unpack(row.said or "", shape.n_base, shape.n_members, half=not shape.regression)
+    except Reject:
+        return None
+
+
+def _experts(said: Sequence[Said], anchors: tuple[str, ...], shape: Shape) -> F32:
+    """[n, E, K]. An anchor that did not exist yet says nothing (all classes alike, or the experts'
+    mean), a class that was unknown then has probability 0: as in `Pool.learn_many`.
+    """
+    k = shape.width
+    out = np.zeros((len(said), shape.n_base + len(anchors), k), np.float32)
+    for i, one in enumerate(said):
+        experts = one.experts
+        out[i, : shape.n_base, : experts.shape[1]] = experts[: shape.n_base]
+        for j, name in enumerate(anchors, shape.n_base):
+            if name in one.anchors:
+                place = shape.n_base + one.anchors.index(name)
+                out[i, j, : experts.shape[1]] = experts[place]
+            else:
+                out[i, j] = experts[: shape.n_base].mean() if shape.regression else 1 / k
+    return out
+
+
+def _targets(rows: Sequence[Outcome], shape: Shape) -> Labels:
+    if shape.regression:
+        return np.array([row.label for row in rows], np.float64)
+    index = _index(shape)
+    return np.array([index[class_key(row.label)] for row in rows], np.int64)
+
+
+def _published(rows: Sequence[Outcome], shape: Shape) -> tuple[F64, I64]:
+    if shape.regression:
+        numbers = np.array([_number(row.prediction) for row in rows]).reshape(-1, 1)
+        return numbers, np.full(len(rows), -1)
+    index = _index(shape)
+    chances = np.zeros((len(rows), shape.width))
+    answered = np.full(len(rows), -1)
+    for i, row in enumerate(rows):
+        answered[i] = index.get(class_key(row.prediction), -1)
+        _fill(chances[i], row.probabilities or {}, index)
+    return chances, answered
+
+
+def _fill(chances: F64, probabilities: Mapping[str, float], index: Mapping[str, int]) -> None:
+    for key, p in probabilities.items():
+        if key in index:
+            chances[index[key]] = p
+
+
+def _index(shape: Shape) -> dict[str, int]:
+    return {class_key(value): i for i, value in enumerate(shape.classes)}
+
+
+def _number(value: Value | None) -> float:
+    return float(value) if isinstance(value, int | float) else float("nan")
+
+
+def _seconds(moment: datetime) -> float:
+    return moment.timestamp()

@@ -1,0 +1,195 @@
+"""A job, from its request to its result: a pure function (no clock; seeds come from the job's name)."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from services.trainer.board import Race, board, reason
+from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, split
+from services.trainer.losses import METRICS, Answers
+from services.trainer.request import FitRequest, FitResult, failed
+from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
+from services.trainer.walk import baseline_answers, challenge
+from shared.messages.types import Value
+from shared.models.artefact import anchor_to_bytes
+from shared.models.live import fresh, members_per_version
+from shared.models.port import Anchor
+from shared.problem.expression import Formula
+from shared.problem.spec import Problem
+from shared.registry.estimator import estimator_to_bytes
+from shared.registry.manifest import BlobRef, Manifest
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+
+LEAST_HELD = 30
+LEAST_TRAIN = 50
+ESTIMATOR_LIMIT_BYTES = 8 * 1024 * 1024
+"""A larger library object is not kept for export."""
+
+
+def fit(request: FitRequest) -> FitResult:
+    """Try candidates, choose one on validation rows, race it on held rows. Never raises for data."""
+    problem = Problem.model_validate_json(request.problem)
+    shape = _shape(request, problem)
+    data = build(request.outcomes, shape, problem.retraining.budget.rows)
+    n = len(data.rows)
+    if n < LEAST_TRAIN + LEAST_HELD:
+        why = ", ".join(f"{count:,} {what}" for what, count in data.left_out.items())
+        return failed(
+            f"{n} labelled rows are too few to learn from and to hold some back"
+            + (f" (left out: {why})" if why else "")
+        )
+    plan = split(data.at, data.known_at, problem.evaluation.holdback)
+    if len(plan.train) < LEAST_TRAIN or len(plan.held) < LEAST_HELD:
+        return failed(
+            f"of {n:,} labelled rows {len(plan.train):,} were labelled before the {len(plan.held):,} "
+            f"held back; at least {LEAST_TRAIN} and {LEAST_HELD} are needed: make "
+            "`retraining.window` larger"
+        )
+    return _Fit(request, problem, shape, data, plan).result()
+
+
+def _shape(request: FitRequest, problem: Problem) -> Shape:
+    pool = fresh(problem, len(request.features)).pool
+    classes: tuple[Value, ...] = ()
+    if problem.task != "regression":
+        classes = classes_of(request.outcomes, problem.label.classes or ())
+    return Shape(tuple(request.features), classes, len(pool.bank.names), members_per_version(pool))
+
+
+class _Fit:
+    """One job's working state; each method is one step."""
+
+    def __init__(
+        self, request: FitRequest, problem: Problem, shape: Shape, data: Dataset, plan: Split
+    ) -> None:
+        self.request = request
+        self.problem = problem
+        self.shape = shape
+        self.data = data
+        self.plan = plan
+        self.metric = METRICS[problem.metric]
+
+    def result(self) -> FitResult:
+        """The steps in order."""
+        trials = self._trials()
+        best = min(trials, key=lambda trial: trial.score)
+        if best.validation_loss is None:
+            reasons = "; ".join(f"{trial.name}: {trial.problem}" for trial in trials)
+            return failed(f"no candidate could be fitted ({reasons})")
+        x, y = self.data.x[self.plan.train], self.data.y[self.plan.train]
+        try:
+            estimator = fitted(best.name, best.seed, x, y, self.shape)
+            anchor = served(estimator, self.data.x, self.shape)
+        except Unfit as why:
+            return failed(f"{best.name}, the best candidate, cannot be used: {why}")
+        race = self._race(anchor)
+        evidence = board(race, trials, best.name, self._rows())
+        outcome = FitResult(
+            state="accepted" if race.accepted else "rejected",
+            reason=reason(race, best.name),
+            summary=self._summary(trials, best),
+            board=evidence,
+            parent=self.data.rows[-1].model,
+            classes=list(self.shape.classes),
+        )
+        if race.accepted:
+            self._pack(outcome, race, best, anchor, estimator)
+        return outcome
+
+    def _trials(self) -> list[Trial]:
+        """As many candidates as the budget counts, in the order of the problem file."""
+        spec = self.problem.retraining
+        return [
+            try_out(name, self._seed(name), self.data, self.plan.train, self.shape, self.metric)
+            for name in spec.candidates[: spec.budget.trials]
+        ]
+
+    def _seed(self, name: str) -> int:
+        return seed_of(self.problem.name, self.request.job.job, name)
+
+    def _race(self, anchor: Anchor) -> Race:
+        data, shape, plan, task = self.data, self.shape, self.plan, self.problem.task
+        said = anchor.predict_many(data.x)
+        y = data.y[plan.held]
+        loss = self.metric.loss
+        rules = {rule.name: self._rule(rule.expression) for rule in self.problem.evaluation.rules}
+        baselines = baseline_answers(data, shape, task, rules, plan)
+        mixed = challenge(data, shape, task, plan.held, _as_said(said, shape), "anchor")
+        return Race(
+            metric=self.metric,
+            champion=loss(Answers(data.published, data.answered).rows(plan.held), y),
+            challenger=loss(mixed, y),
+            alone=loss(Answers.of(said).rows(plan.held), y),
+            baselines={name: _filled(loss(told, y)) for name, told in baselines.items()},
+            confidence=self.problem.acceptance.confidence,
+            min_gain=self.problem.acceptance.min_gain,
+            beat_baselines=self.problem.acceptance.beat_baselines,
+        )
+
+    def _rule(self, text: str) -> Formula:
+        return Formula(text, dict.fromkeys(self.shape.features, "number"))
+
+    def _rows(self) -> dict[str, Any]:
+        return {
+            "given": len(self.request.outcomes),
+            "used": len(self.data.rows),
+            "train": len(self.plan.train),
+            "embargo": len(self.plan.embargo),
+            "held_back": len(self.plan.held),
+            "left_out": self.data.left_out,
+        }
+
+    def _summary(self, trials: list[Trial], best: Trial) -> str:
+        fit = [trial for trial in trials if trial.validation_loss is not None]
+        figure = self.metric.figure(best.score)
+        return (
+            f"{len(fit)} of {len(trials)} candidates fitted; {best.name} was the best on later rows "
+            f"({self.metric.name} {figure:.4g}) and was fitted again on {len(self.plan.train):,} rows"
+        )
+
+    def _pack(
+        self, outcome: FitResult, race: Race, best: Trial, anchor: Anchor, estimator: Any
+    ) -> None:
+        """Artefact, library object and manifest of an accepted candidate."""
+        outcome.artefact = anchor_to_bytes(anchor)
+        library = estimator_to_bytes(estimator)
+        outcome.estimator = library if len(library) <= ESTIMATOR_LIMIT_BYTES else None
+        job, c = self.request.job, race.comparison
+        outcome.manifest = Manifest(
+            problem=self.problem.name,
+            version=self.request.version,
+            parent=outcome.parent,
+            kind=f"{best.name} ({anchor.kind})",
+            artefact=BlobRef.of(outcome.artefact),
+            estimator=BlobRef.of(outcome.estimator) if outcome.estimator else None,
+            feature_set=self.data.rows[-1].feature_set,
+            features=list(self.shape.features),
+            classes=list(self.shape.classes),
+            start=job.start,
+            end=job.end,
+            selection=self._rows(),
+            seeds={best.name: best.seed},
+            libraries=self.request.libraries,
+            code=self.request.code,
+            metrics={
+                self.metric.name: round(self.metric.figure(float(race.challenger.mean())), 6),
+                "gain": round(c.gain, 6),
+                "gain_low": round(c.low, 6),
+                "gain_high": round(c.high, 6),
+                "rows": float(c.rows),
+            },
+        ).as_dict()
+
+
+def _as_said(mean: F64, shape: Shape) -> F32:
+    """Rounded as the pool rounds what an anchor says (`Bank.predict_many`)."""
+    return mean.astype(np.float32 if shape.regression else np.float16).astype(np.float32)
+
+
+def _filled(loss: F64) -> F64:
+    """A rule that gives no number is charged its worst loss."""
+    known = loss[np.isfinite(loss)]
+    return np.where(np.isfinite(loss), loss, known.max() if len(known) else np.inf)

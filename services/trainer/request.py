@@ -1,0 +1,48 @@
+"""What a fit is given, and what it gives back: plain data, so that it can run anywhere."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from shared.messages.types import Job, Outcome, Value
+
+
+class FitRequest(msgspec.Struct, kw_only=True):
+    """Everything that decides a result.
+
+    `problem` is the problem file as JSON, `features` the column order of the model, `outcomes` the rows
+    `job.start` to `job.end` of the log. `libraries` and `code` say what runs the fit; they only go
+    into the manifest.
+    """
+
+    job: Job
+    version: str
+    problem: str
+    features: list[str]
+    outcomes: list[Outcome]
+    libraries: dict[str, str] = {}
+    code: str = ""
+
+
+class FitResult(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A job's answer. The same request gives the same bytes, but for fields named `*_seconds`.
+
+    `board` is the evidence. `artefact` (served arrays), `estimator` (the library's object, for export)
+    and `manifest` (unsigned) are there when `state` is `accepted`. `parent` is the champion that it was
+    compared with.
+    """
+
+    state: Literal["accepted", "rejected", "failed"]
+    reason: str
+    summary: str = ""
+    board: dict[str, Any] = {}
+    parent: str | None = None
+    classes: list[Value] = []
+    artefact: bytes | None = None
+    estimator: bytes | None = None
+    manifest: dict[str, Any] | None = None
+
+
+def failed(reason: str) -> FitResult:
+    """A job that gave nothing, and why."""
+    return FitResult(state="failed", reason=reason)
