@@ -2,30 +2,48 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from math import sqrt
 
 import msgspec
 import numpy as np
 
 from services.monitor.episodes import Found
-from services.monitor.inputs import CALM_SHARE
 from shared.drift import Categories, Detector, Ranks, Rates
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome, Prediction, RankedFeature
 from shared.problem.spec import Problem
 
 RESIDUAL_REFERENCE = 1_000
+ALLOWANCE_SD = 0.2
+"""Rises smaller than this, in standard deviations of the loss, do not keep the `since` of an alarm."""
 RECENT = 0.01
 """Weight of the newest outcome in the recent mean loss that an alert shows."""
 
 
 class AnswerMoment(msgspec.Struct):
-    """Scalars of the state. `loss`: mean and recent mean of the 0/1 or absolute error."""
+    """Scalars of the state. `loss`: the 0/1 or absolute error, its mean, mean square, recent mean.
+
+    `cusum` is Page's sum of excess losses with an allowance; where it last was 0 a rise began.
+    """
 
     model: str = ""
     outcomes: int = 0
     loss: float = 0.0
+    square: float = 0.0
     recent: float = 0.0
+    cusum: float = 0.0
     calm: datetime | None = None
+
+    def take(self, loss: float, time: datetime) -> None:
+        """One loss."""
+        sd = sqrt(max(self.square - self.loss * self.loss, 0.0))
+        self.cusum = max(0.0, self.cusum + loss - self.loss - ALLOWANCE_SD * sd)
+        if self.cusum == 0.0:
+            self.calm = time
+        self.outcomes += 1
+        self.loss += (loss - self.loss) / self.outcomes
+        self.square += (loss * loss - self.square) / self.outcomes
+        self.recent += max(RECENT, 1 / self.outcomes) * (loss - self.recent)
 
 
 class Answers:
@@ -72,13 +90,8 @@ class Answers:
         error = self._error(outcome)
         if error is None:
             return
-        moment, loss = self.moment, abs(error)
-        moment.outcomes += 1
-        moment.loss += (loss - moment.loss) / moment.outcomes
-        moment.recent += max(RECENT, 1 / moment.outcomes) * (loss - moment.recent)
+        self.moment.take(abs(error), time)
         evidence = self._errors.update(np.array([error]))
-        if evidence < CALM_SHARE * self._error_budget:
-            moment.calm = time
         if evidence >= self._error_budget:
             self._errors.reset(np.ones(1, np.bool_))
             yield self._worse(evidence, time)

@@ -145,7 +145,7 @@ def test_a_given_limit_holds_from_the_start() -> None:
 @pytest.mark.parametrize("unit", UNITS, ids=lambda u: u.name)
 def test_every_unit_is_recognised(unit) -> None:
     r = np.random.default_rng(0)
-    old, new = r.gamma(3, 5, 2000) + 10, r.gamma(3, 5, 220) + 10
+    old, new = r.gamma(3, 5, 2000) + 60, r.gamma(3, 5, 220) + 60
     assert unit_change(old, new * unit.a + unit.b) == unit
 
 
@@ -154,6 +154,9 @@ def test_an_ordinary_shift_is_no_unit() -> None:
     old = r.normal(size=2000)
     assert unit_change(old, r.normal(size=220)) is None
     assert unit_change(old, r.normal(size=220) + 1) is None
+    assert (
+        unit_change(old + 2.8, (r.normal(size=220) + 2.8) * 1.6) is None
+    )  # a busy season does that
     assert unit_change(old, r.normal(size=50) * 1.8 + 32) is None
     assert unit_change(np.ones(200), np.full(200, 33.8)) is None
 

@@ -153,6 +153,7 @@ def test_errors_without_moving_inputs_are_concept_drift() -> None:
     (page,) = pages(run(stream(3000, wrong_from=(2000, 0.4))))
     assert (page.kind, page.cause, page.severity) == ("errors", "concept_drift", "page")
     assert 2000 < when(page) < 2100
+    assert abs((page.since - T0).total_seconds() / 60 - 2000) < 40
     assert page.evidence["loss_so_far"] < 0.15 < page.evidence["loss_recent"]
 
 
