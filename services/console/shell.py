@@ -7,9 +7,7 @@ import asyncio
 import hmac
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
 from threading import Lock
-from time import monotonic
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import parse_qs
 
@@ -29,6 +27,7 @@ from services.console.snapshot import View
 from shared.errors import HeadraceError
 from shared.messages.types import Control
 from shared.problem.spec import Problem
+from shared.runtime.clock import elapsed_s, now
 
 Submit = Callable[[Control], None]
 Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
@@ -53,7 +52,7 @@ _HEADERS = {
 
 def make_pane() -> Pane:
     """A pane on this process's clock."""
-    return Pane(monotonic)
+    return Pane(elapsed_s)
 
 
 class _Frames:
@@ -236,7 +235,7 @@ def _control(command: str, target: str | None, reason: str | None) -> Control:
     verb: Verb = command  # type: ignore[assignment]  # checked in the line above
     return Control(
         command=verb,
-        time=datetime.now(UTC),
+        time=now(),
         by="page",
         target=target or None,
         reason=(reason or "").strip()[:500],

@@ -73,7 +73,9 @@ def moment(time: datetime | None) -> str:
 def rate(per_second: float | None) -> str:
     """`48 a day`: in the unit that makes it one or more."""
     value, unit = rate_unit(per_second)
-    return "–" if per_second is None else f"{value:,.3g} a {unit}"
+    if per_second is None:
+        return "–"
+    return f"{value:,.0f} a {unit}" if value >= 100 else f"{value:.3g} a {unit}"
 
 
 def rate_unit(per_second: float | None) -> tuple[float, str]:

@@ -1,4 +1,4 @@
-"""A small seeded run as messages: a break in the world, an alert, jobs, a shadow, a swap, bad events."""
+"""A small seeded run as messages: a break in the world, alerts, jobs, a shadow, a swap, bad events."""
 
 from base64 import b64encode
 from collections.abc import Iterator
@@ -32,6 +32,14 @@ from shared.stage import Record
 
 START = datetime(1996, 5, 7, tzinfo=UTC)
 STEP = timedelta(minutes=30)
+_PLAN = {
+    500: "ask",
+    700: "accept",
+    1_200: "swap",
+    1_900: "job-0002",
+    2_100: "refuse",
+    2_900: "job-0003",
+}
 HOSTILE = '<script>alert("x")</script><img src=x onerror=alert(1)>'
 
 
@@ -125,46 +133,39 @@ class Story:
             yield self._record(OUTCOMES, self._waiting.pop(0))
 
     def _happenings(self, i: int) -> Iterator[Record]:
-        after = i - self.broke
-        scale = self.n / 6_000
-        at = {
-            "alert": 60,
-            "ask": int(500 * scale),
-            "fitted": int(700 * scale),
-            "swap": int(1_200 * scale),
-            "resolve": int(1_300 * scale),
-            "ask again": int(1_900 * scale),
-            "refused": int(2_100 * scale),
-            "ask last": int(2_900 * scale),
-        }
         if i == 0:
             yield self._model("v1", "champion", i, "the pool that starts from nothing", "learner")
         if i % 97 == 50:
             yield self._bad(i)
         if i == self.broke // 2:
             yield self._alert(i, "input_drift", "evidence", "open", "alert-0001")
-        if after == at["alert"]:
+        scale = self.n / 6_000
+        after = i - self.broke
+        if after == 60:
             yield self._alert(i, "source_break", "page", "open", "alert-0002")
-        if after == at["resolve"]:
+        if after == int(1_300 * scale):
             yield self._alert(i, "source_break", "page", "resolved", "alert-0002")
-        if after == at["ask"]:
-            yield from self._job(i, "job-0001", "requested", "alert alert-0002: source break")
-            yield from self._job(i, "job-0001", "running", "fitting")
-        if after == at["fitted"]:
-            yield from self._job(i, "job-0001", "trained", "3 candidates fitted")
-            yield from self._job(i, "job-0001", "accepted", "better by .05 on 400 rows held back")
+        yield from self._retraining(
+            i, {int(at * scale): what for at, what in _PLAN.items()}.get(after)
+        )
+
+    def _retraining(self, i: int, what: str | None) -> Iterator[Record]:
+        if what == "ask":
+            yield self._job(i, "job-0001", "requested", "alert alert-0002: source break")
+            yield self._job(i, "job-0001", "running", "fitting")
+        elif what == "accept":
+            yield self._job(i, "job-0001", "trained", "3 candidates fitted")
+            yield self._job(i, "job-0001", "accepted", "better by .05 on 400 rows held back")
             self._shadow = "v2"
             yield self._model("v2", "shadow", i, "accepted offline", "trainer")
-        if after == at["swap"]:
+        elif what == "swap":
             yield self._model("v2", "champion", i, "better on 512 pairs", "judge")
             self._champion, self._shadow = "v2", "v1"
-        if after == at["ask again"]:
-            yield from self._job(i, "job-0002", "requested", "2,000 new outcomes")
-        if after == at["refused"]:
+        elif what == "refuse":
             why = "the best candidate, boosting, is no better than the champion: gain .001 ± .006"
-            yield from self._job(i, "job-0002", "rejected", why)
-        if after == at["ask last"]:
-            yield from self._job(i, "job-0003", "requested", "2,000 new outcomes")
+            yield self._job(i, "job-0002", "rejected", why)
+        elif what is not None:
+            yield self._job(i, what, "requested", "2,000 new outcomes")
 
     def _model(self, name: str, state: Any, i: int, reason: str, by: str) -> Record:
         event = ModelEvent(
@@ -200,7 +201,7 @@ class Story:
         )
         return self._record(ALERTS, alert)
 
-    def _job(self, i: int, name: str, state: Any, reason: str) -> Iterator[Record]:
+    def _job(self, i: int, name: str, state: Any, reason: str) -> Record:
         board = [
             {"candidate": "boosting", "accuracy": 0.921, "low": 0.9, "high": 0.94, "rows": 1_600},
             {"candidate": "logistic", "accuracy": 0.883, "low": 0.86, "high": 0.9, "rows": 1_600},
@@ -219,7 +220,7 @@ class Story:
             model=f"v{int(name[-1]) + 1}",
             evidence={"board": board, "held_back_rows": 400, "verdict": state} if done else {},
         )
-        yield self._record(JOBS, job)
+        return self._record(JOBS, job)
 
     def _bad(self, i: int) -> Record:
         garbage = i % 2 == 0
