@@ -1,6 +1,7 @@
 """The bank: all experts of a problem, computed once, whatever number of model versions use them."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,6 +53,11 @@ class Bank:
         self.learned = 0
         self.frame = Frame(n_features)
         table = EXPERTS[task]
+        for name in experts:
+            if name not in table:
+                raise ValueError(
+                    f"there is no expert {name!r} for {task}; there are {list(table)}"
+                )
         self.experts: dict[str, Expert] = {
             name: table[name](n_features, self.n_classes, seed + place)
             for place, name in enumerate(experts or DEFAULT[task])
@@ -132,9 +138,10 @@ class Bank:
         state |= {f"frame/{name}": array for name, array in self.frame.snapshot().items()}
         for key, expert in self.experts.items():
             state |= {f"expert/{key}/{name}": a for name, a in expert.snapshot().items()}
-        for place, (key, anchor) in enumerate(self.anchors.items()):
-            head = f"anchor/{place}/{key}/{anchor.kind}"
-            state |= {f"{head}/{name}": a for name, a in anchor.snapshot().items()}
+        listed = [[name, anchor.kind] for name, anchor in self.anchors.items()]
+        state["anchors"] = np.frombuffer(json.dumps(listed).encode(), np.uint8).copy()
+        for place, anchor in enumerate(self.anchors.values()):
+            state |= {f"anchor/{place}/{name}": a for name, a in anchor.snapshot().items()}
         return state
 
     def restore(self, arrays: Arrays) -> None:
@@ -144,13 +151,9 @@ class Bank:
         self.frame.restore(branch(arrays, "frame"))
         for key, expert in self.experts.items():
             expert.restore(branch(arrays, f"expert/{key}"))
-        self.anchors = dict(_anchors(branch(arrays, "anchor")))
+        listed = json.loads(arrays["anchors"].tobytes())
+        self.anchors = {
+            name: anchor_of(kind, branch(arrays, f"anchor/{place}"))
+            for place, (name, kind) in enumerate(listed)
+        }
         self._name_columns()
-
-
-def _anchors(arrays: Mapping[str, np.typing.NDArray[np.generic]]) -> list[tuple[str, Anchor]]:
-    heads = {tuple(name.split("/")[:3]) for name in arrays}
-    return [
-        (key, anchor_of(kind, branch(arrays, f"{place}/{key}/{kind}")))
-        for place, key, kind in sorted(heads, key=lambda head: int(head[0]))
-    ]

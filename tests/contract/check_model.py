@@ -1,7 +1,7 @@
 """What every model of the pool must keep, whatever it is made of.
 
-`make()` gives a fresh model: `predict(x)` says rows, `learn(x, y, said)` learns them from what was said,
-`snapshot()` and `restore(arrays)` are plain arrays.
+`make()` gives a fresh model: `predict(x)` says rows, `learn(x, y, said)` learns them from what was
+said, `snapshot()` and `restore(arrays)` are plain arrays.
 """
 
 from collections.abc import Callable, Iterable

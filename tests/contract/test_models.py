@@ -44,7 +44,8 @@ class OneStacker:
         if self.task == "regression":
             return x[:, :3, None].astype(np.float32)
         p = np.exp(np.tanh(x[:, :3, None]) * np.arange(3.0))
-        return (p / p.sum(2, keepdims=True)).astype(np.float16).astype(np.float32)
+        rounded = (p / p.sum(2, keepdims=True)).astype(np.float16)
+        return np.asarray(rounded, np.float32)
 
     def predict(self, x: F64) -> F32:
         return self.stacker.predict_many(self.said(x)).members
@@ -105,7 +106,9 @@ def fitted_tree(task: Task) -> TreesAnchor:
     x, y = noisy_stream(task, 300, seed=9)
     x = np.nan_to_num(x)
     if task == "regression":
-        return TreesAnchor.from_sklearn(DecisionTreeRegressor(max_depth=3, random_state=0).fit(x, y))
+        return TreesAnchor.from_sklearn(
+            DecisionTreeRegressor(max_depth=3, random_state=0).fit(x, y)
+        )
     tree = DecisionTreeClassifier(max_depth=3, random_state=0).fit(x, y)
     return TreesAnchor.from_sklearn(tree, [0, 1, 2])
 

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.models import EXPERTS, Bank
-from shared.models import fourier, neighbours, seasons, softmax
+from shared.models import EXPERTS, Bank, fourier, neighbours, seasons, softmax
 from shared.models.counts import Counts
 from shared.models.fourier import Fourier
 from shared.models.fourier_regression import FourierRegression
@@ -68,7 +67,7 @@ def test_frame_is_the_running_mean_and_deviation_with_gaps_filled() -> None:
 
 def softmax_of(scores: F64) -> F64:
     e = np.exp(scores - scores.max())
-    return e / e.sum()
+    return np.asarray(e / e.sum())
 
 
 def test_softmax_is_plain_gradient_descent() -> None:

@@ -1,0 +1,188 @@
+"""The tree experts: their parts against slow versions, their invariants, and that they learn."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.models import forest_kernels, mondrian_kernels, regression_forest
+from shared.models.draws import below, exponential, poisson, seeded, uniform
+from shared.models.forest import Forest
+from shared.models.mondrian import MondrianForest
+from shared.models.port import F64, Expert, Rows
+from shared.models.regression_forest import RegressionForest
+
+
+def squares_stream(n: int, seed: int = 0) -> tuple[F64, Any]:
+    """Two features; the class is the quadrant's parity, so no single feature helps."""
+    x = np.random.default_rng(seed).uniform(-1, 1, (n, 2))
+    return x, ((x[:, 0] > 0) ^ (x[:, 1] > 0.3)).astype(np.int64)
+
+
+def predictions(expert: Expert, x: F64, n_values: int) -> F64:
+    out = np.empty((len(x), len(expert.names), n_values), np.float32)
+    expert.predict_into(Rows(x, x, 0), out, 0)
+    return out.astype(float)
+
+
+def learn(expert: Expert, x: F64, y: Any) -> None:
+    expert.learn_many(Rows(x, x, 0), y)
+
+
+def test_draws_have_their_distributions_and_their_state_is_one_number() -> None:
+    state = seeded(7)
+    u = np.array([uniform(state) for _ in range(20000)])
+    assert u.min() >= 0 and u.max() < 1 and abs(u.mean() - 0.5) < 0.01
+    p = np.array([poisson(state, 6.0) for _ in range(20000)])
+    assert abs(p.mean() - 6) < 0.1 and abs(p.var() - 6) < 0.3
+    assert abs(np.mean([exponential(state, 4.0) for _ in range(20000)]) - 0.25) < 0.01
+    assert {below(state, 3) for _ in range(100)} == {0, 1, 2}
+    twin = state.copy()
+    assert [uniform(state) for _ in range(5)] == [uniform(twin) for _ in range(5)]
+
+
+def entropy(counts: Any) -> float:
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log2(p)).sum())
+
+
+def test_gain_is_the_fall_of_entropy() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        everything = rng.integers(2, 30, 4).astype(np.float32)
+        left = np.floor(everything * rng.random(4)).astype(np.float32)
+        parts = np.stack([left, everything])
+        right, n = everything - left, everything.sum()
+        expected = 0.0
+        if left.sum() >= 2 and right.sum() >= 2:
+            expected = entropy(everything)
+            expected -= (left.sum() * entropy(left) + right.sum() * entropy(right)) / n
+        assert forest_kernels.gain(parts) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_tree_of_the_forest_says_the_smoothed_counts_of_its_path() -> None:
+    x, y = squares_stream(600)
+    forest = Forest(2, 2, 1)
+    learn(forest, x, y)
+    trees, p = forest.trees, np.empty(2)
+    for t in range(30):
+        for row in x[:10]:
+            j, slow = 0, np.full(2, 0.5)
+            while True:
+                slow = (trees.cnt[t, j] + slow) / (trees.cnt[t, j].sum() + 1.0)
+                if trees.feat[t, j] < 0:
+                    break
+                j = trees.kid[t, j] + int(row[trees.feat[t, j]] > trees.thr[t, j])
+            forest_kernels.proba(trees, t, row, p)
+            np.testing.assert_allclose(p, slow, atol=1e-6)
+
+
+def test_the_forest_learns_what_no_single_feature_tells_and_relearns_after_drift() -> None:
+    x, y = squares_stream(6000)
+    y[3000:] = 1 - y[3000:]
+    forest = Forest(2, 2, 1)
+    learn(forest, x[:2500], y[:2500])
+    assert (predictions(forest, x[2500:3000], 2)[:, 0].argmax(1) == y[2500:3000]).mean() > 0.9
+    learn(forest, x[2500:3400], y[2500:3400])
+    assert forest.judged[:, 3].min() < 400, "some tree was replaced by its background tree"
+    twin = Forest(2, 2, 1)
+    twin.restore(forest.snapshot())  # with background trees under way
+    learn(forest, x[3400:5500], y[3400:5500])
+    learn(twin, x[3400:5500], y[3400:5500])
+    later = predictions(forest, x[5500:], 2)
+    np.testing.assert_array_equal(later, predictions(twin, x[5500:], 2))
+    assert (later[:, 0].argmax(1) == y[5500:]).mean() > 0.88
+
+
+def test_a_full_forest_stays_within_its_nodes() -> None:
+    rng = np.random.default_rng(0)
+    forest = Forest(3, 40, 1)  # many classes: few nodes
+    nodes = forest.trees.feat.shape[1]
+    x = rng.normal(size=(4000, 3))
+    learn(forest, x, (np.abs(x[:, 0] * 20) % 40).astype(np.int64))
+    assert forest.trees.size.max() <= nodes
+    assert np.isfinite(predictions(forest, x[:50], 40)).all()
+
+
+def reduction(left: F64, right: F64) -> float:
+    both = np.r_[left, right]
+    return float(1 - (len(left) * left.var() + len(right) * right.var()) / both.var() / len(both))
+
+
+def test_reduction_is_the_share_of_variance_taken_away() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        left, right = rng.normal(size=9), rng.normal(size=14) + 1
+        sums = np.array([[len(v), v.sum(), (v * v).sum()] for v in (left, right)])
+        assert regression_forest._reduction(sums) == pytest.approx(reduction(left, right))
+    assert regression_forest._reduction(np.array([[4.0, 1, 1], [9.0, 1, 1]])) == 0.0
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (1e9, -1e12), (1e-9, 0.0)])
+def test_the_regression_forest_learns_on_any_scale(scale: float, shift: float) -> None:
+    x = np.random.default_rng(0).uniform(-1, 1, (5000, 2))
+    y = scale * np.where(x[:, 0] > 0, 1 + x[:, 1], -2.0) + shift
+    expert = RegressionForest(2, 1, 1)
+    learn(expert, x[:4500], y[:4500])
+    missed = predictions(expert, x[4500:], 1)[:, 0, 0] - y[4500:]
+    assert 1 - (missed**2).mean() / y[4500:].var() > 0.95
+
+
+def subtree(trees: Any, t: int, j: int) -> float:
+    """The aggregated log weight of a subtree, by its definition."""
+    if trees.feat[t, j] < 0:
+        return float(trees.log_w[t, j])
+    child = trees.left[t, j]
+    below_it = subtree(trees, t, child) + subtree(trees, t, child + 1)
+    return math.log(0.5 * math.exp(trees.log_w[t, j]) + 0.5 * math.exp(below_it))
+
+
+def prunings(trees: Any, t: int, j: int, row: F64, prior: float) -> F64:
+    """What the subtree at `j` says: half its own counts, half its children's, by their evidence."""
+    own = (trees.cnt[t, j] + prior) / (trees.n[t, j] + 2 * prior)
+    if trees.feat[t, j] < 0:
+        return np.asarray(own, float)
+    share = 0.5 * math.exp(trees.log_w[t, j] - trees.log_sub[t, j])
+    child = trees.left[t, j] + int(row[trees.feat[t, j]] > trees.thr[t, j])
+    return np.asarray(share * own + (1 - share) * prunings(trees, t, child, row, prior))
+
+
+def test_the_mondrian_trees_aggregate_all_their_prunings() -> None:
+    x, y = squares_stream(300)
+    expert = MondrianForest(2, 2, 1)
+    learn(expert, x, y)
+    trees, p, path = expert.trees, np.empty(2), np.empty(256, np.int64)
+    t = 0  # the tree of the first slot, which never starts over here
+    assert trees.size[t] > 20
+    assert trees.log_sub[t, 0] == pytest.approx(subtree(trees, t, 0))
+    for row in (x[:40] * expert.scale).astype(np.float32):
+        mondrian_kernels.proba(trees, t, row, 0.5, path, p)
+        np.testing.assert_allclose(p, prunings(trees, t, 0, row, 0.5), atol=1e-9)
+
+
+def test_mondrian_boxes_hold_their_children_and_counts_add_up() -> None:
+    x, y = squares_stream(500)
+    expert = MondrianForest(2, 2, 1)
+    learn(expert, x, y)
+    trees = expert.trees
+    assert trees.n[0, 0] == 500 - 64
+    for j in range(trees.size[0]):
+        assert trees.cnt[0, j].sum() == trees.n[0, j]
+        if trees.feat[0, j] >= 0:
+            pair = [trees.left[0, j], trees.left[0, j] + 1]
+            assert trees.n[0, pair].sum() == trees.n[0, j]
+            assert (trees.low[0, pair].min(0) == trees.low[0, j]).all()
+            assert (trees.high[0, pair].max(0) == trees.high[0, j]).all()
+            f, thr = trees.feat[0, j], trees.thr[0, j]
+            assert trees.high[0, pair[0], f] <= thr < trees.low[0, pair[1], f]
+
+
+def test_mondrian_slots_of_a_horizon_forget() -> None:
+    x, y = squares_stream(3000)
+    y[1500:] = 1 - y[1500:]
+    expert = MondrianForest(2, 2, 1)
+    learn(expert, x[:2700], y[:2700])
+    hits = (predictions(expert, x[2700:], 2).argmax(2) == y[2700:, None]).mean(0)
+    assert hits[2] > 0.85  # horizon 800
+    assert hits[0] < hits[2]

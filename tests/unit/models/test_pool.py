@@ -1,0 +1,256 @@
+"""The pool over its life: versions, anchors, classes, late labels, bytes."""
+
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
+from shared.errors import Reject, UntrustedArtefact
+from shared.models import (
+    EXPERTS,
+    Bank,
+    Pool,
+    TreesAnchor,
+    from_bytes,
+    pack_said,
+    river_expert,
+    to_bytes,
+    unpack_said,
+)
+from shared.models.codec import unpack
+from shared.models.port import F64, Labels, Scored, Task
+from shared.models.warm import warm
+from tests.unit.models.streams import noisy_stream
+
+FEW = ("softmax", "counts")
+
+
+def small_pool(task: Task = "binary", n_classes: int = 2, **more: Any) -> Pool:
+    few = FEW if task != "regression" else ("least-squares", "persistence")
+    return Pool(task, 4, n_classes, experts=more.pop("experts", few), **more)
+
+
+def tree(seed: int = 9, classes: tuple[int, ...] = (0, 1)) -> TreesAnchor:
+    x, y = noisy_stream("binary" if len(classes) == 2 else "multiclass", 300, seed=seed)
+    fitted = DecisionTreeClassifier(max_depth=3, random_state=0).fit(np.nan_to_num(x), y)
+    return TreesAnchor.from_sklearn(fitted, classes)
+
+
+def members_of(scored: Scored) -> dict[str, Any]:
+    return {version: verdict.members for version, verdict in scored.by_version.items()}
+
+
+def learn(pool: Pool, x: F64, y: Labels, scored: Scored) -> None:
+    pool.learn_many(x, y, scored.said, members_of(scored), scored.layout)
+
+
+def follow(pool: Pool, x: F64, y: Labels, late_by: int = 0) -> Iterator[Scored]:
+    """Test, then train `late_by` events later."""
+    told: list[Scored] = []
+    for i in range(len(x)):
+        told.append(pool.predict_many(x[i : i + 1]))
+        yield told[-1]
+        j = i - late_by
+        if j >= 0:
+            learn(pool, x[j : j + 1], y[j : j + 1], told[j])
+
+
+def test_a_challenger_hears_its_anchor_and_can_become_the_champion() -> None:
+    x, y = noisy_stream("binary", 900)
+    pool = small_pool(version="base")
+    list(follow(pool, x[:300], y[:300]))
+    pool.add_version("new", {"tree-1": tree()})
+    assert pool.bank.names[-1] == "tree-1"
+    assert pool.champion == "base"
+    hits = np.zeros(2)
+    for scored, label in zip(follow(pool, x[300:], y[300:], 3), y[300:], strict=True):
+        hits += [scored.by_version[v].mean[0].argmax() == label for v in ("base", "new")]
+    assert hits[1] > hits[0]
+    assert pool.versions["new"].weights["tree-1"] > 0.1
+    with pytest.raises(ValueError, match="champion"):
+        pool.drop_version("base")
+    pool.promote("new")
+    pool.drop_version("base")
+    assert list(pool.predict_many(x[:1]).by_version) == ["new"]
+    assert "tree-1" in pool.bank.names, "the champion still hears it"
+
+
+def test_an_anchor_goes_with_the_last_version_that_hears_it() -> None:
+    pool = small_pool()
+    pool.add_version("2", {"a": tree(1)})
+    pool.promote("2")
+    pool.add_version("3", {"b": tree(2)})
+    pool.drop_version("3")
+    assert "b" not in pool.bank.names and "a" in pool.bank.names
+    pool.promote("1")
+    pool.drop_version("2")
+    assert "a" not in pool.bank.names
+    with pytest.raises(ValueError, match="exists already"):
+        pool.add_version("1", {})
+    with pytest.raises(ValueError, match="column 'prior'"):
+        pool.add_version("2", {"prior": tree()})
+    with pytest.raises(ValueError, match="no version 'x'"):
+        pool.promote("x")
+
+
+def test_what_was_said_in_an_older_layout_lands_in_the_right_columns() -> None:
+    """Between prediction and label an anchor goes and another comes: same number of columns."""
+    x, y = noisy_stream("binary", 40)
+    pool = small_pool()
+    pool.add_version("2", {"a": tree(1)})
+    old = pool.predict_many(x[:20])
+    pool.drop_version("2")
+    pool.add_version("3", {"b": tree(2)})
+    assert pool.layout != old.layout
+    aligned = pool._aligned(old.said, pool.layouts[old.layout])
+    np.testing.assert_array_equal(aligned[:, :-1], old.said[:, :-1])
+    assert (aligned[:, -1] == 0.5).all(), "b had said nothing"
+    before = pool.versions["3"].weights["b"]
+    learn(pool, x[:20], y[:20], old)
+    assert pool.versions["3"].weights["b"] == pytest.approx(before, abs=0.02)
+    pool.learn_many(x[:5], y[:5], old.said[:5], {}, layout=999)  # unknown: only the bank learns
+
+
+def test_a_version_that_did_not_exist_learns_from_what_the_experts_said() -> None:
+    x, y = noisy_stream("binary", 200)
+    pool = small_pool()
+    list(follow(pool, x[:50], y[:50]))
+    scored = pool.predict_many(x)
+    pool.add_version("2", {"a": tree(1)})
+    before = pool.versions["2"].snapshot()
+    learn(pool, x, y, scored)
+    after = pool.versions["2"].snapshot()
+    assert not np.array_equal(before["weights"], after["weights"])
+    np.testing.assert_array_equal(before["loss"], after["loss"])
+
+
+@pytest.mark.parametrize("experts", [(name,) for name in EXPERTS["multiclass"]] + [()])
+def test_a_class_may_appear_between_prediction_and_label(experts: tuple[str, ...]) -> None:
+    x, y = noisy_stream("multiclass", 300)
+    early = np.where(y == 2, 0, y)
+    pool = small_pool("multiclass", 2, experts=experts)
+    pool.add_version("2", {"a": tree(1)})
+    list(follow(pool, x[:100], early[:100]))
+    old = pool.predict_many(x[100:140])
+    with pytest.raises(ValueError, match="call grow"):
+        learn(pool, x[100:140], np.full(40, 2), old)
+    pool.grow(3)
+    learn(pool, x[100:140], y[100:140], old)
+    said = [scored.by_version["2"].mean[0] for scored in follow(pool, x[140:], y[140:])]
+    assert np.isfinite(said).all()
+    np.testing.assert_allclose(np.sum(said, axis=1), 1.0, atol=1e-6)
+    if not experts:
+        assert (np.argmax(said, axis=1) == y[140:]).mean() > 0.6
+    again = from_bytes(to_bytes(pool))
+    assert to_bytes(again) == to_bytes(pool)
+    np.testing.assert_array_equal(again.predict_many(x).said, pool.predict_many(x).said)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_bytes_and_back_goes_on_alike(task: Task) -> None:
+    x, y = noisy_stream(task, 400)
+    pool = Pool(task, 4, 2)
+    if task == "binary":
+        pool.add_version("2", {"a/b": tree()})
+    else:
+        fitted = DecisionTreeRegressor(max_depth=3, random_state=0).fit(np.nan_to_num(x), y)
+        pool.add_version("2", {"a/b": TreesAnchor.from_sklearn(fitted)})
+    list(follow(pool, x[:250], y[:250]))
+    again = from_bytes(to_bytes(pool))
+    assert again.versions.keys() == pool.versions.keys()
+    ours, theirs = list(follow(pool, x[250:], y[250:])), list(follow(again, x[250:], y[250:]))
+    for one, other in zip(ours, theirs, strict=True):
+        assert one.said.tobytes() == other.said.tobytes()
+        for version in pool.versions:
+            mine, its = one.by_version[version], other.by_version[version]
+            assert mine.mean.tobytes() == its.mean.tobytes()
+    assert to_bytes(pool) == to_bytes(again)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_learning_from_the_text_is_learning_from_what_was_said(task: Task) -> None:
+    x, y = noisy_stream(task, 300)
+    pool, twin = small_pool(task), small_pool(task)
+    for i in range(len(x)):
+        row = slice(i, i + 1)
+        scored = pool.predict_many(x[row])
+        twin.predict_many(x[row])
+        learn(pool, x[row], y[row], scored)
+        told = unpack_said(pack_said(scored, 0))
+        twin.learn_many(x[row], y[row], told.said, told.members, told.layout)
+    assert to_bytes(pool) == to_bytes(twin)
+
+
+@pytest.mark.parametrize("text", ["", "?", "AAAA", "AAAAAAEAAgACAAAA", "é"])
+def test_a_text_that_says_nothing_is_rejected(text: str) -> None:
+    with pytest.raises(Reject, match="said"):
+        unpack_said(text)
+
+
+def test_pending_counts_what_is_predicted_and_neither_learned_nor_skipped() -> None:
+    x, y = noisy_stream("binary", 30)
+    pool = small_pool(experts=("seasons",))
+    scored = pool.predict_many(x)
+    assert pool.pending == 30
+    pool.learn_many(x[:10], y[:10], scored.said[:10], {})
+    pool.skip(5)
+    assert pool.pending == 15
+    pool.pending = 3
+    assert pool.pending == 3
+    learner = small_pool()
+    learner.learn_many(x, y, learner.predict_many(x).said, {})
+    learner.learn_many(x, y, scored.said[:, :1], {}, layout=-1)
+    assert learner.pending == 0
+
+
+def test_targets_that_would_poison_the_pool_are_refused() -> None:
+    x, y = noisy_stream("regression", 3)
+    pool = small_pool("regression")
+    said = pool.predict_many(x).said
+    y[1] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        pool.learn_many(x, y, said, {})
+
+
+@pytest.mark.parametrize("damage", ["cut", "noise", "bomb"])
+def test_damaged_bytes_are_refused(damage: str) -> None:
+    data = to_bytes(small_pool())
+    bad = {"cut": data[:-20], "noise": b"?" + data[1:], "bomb": data}[damage]
+    with pytest.raises(UntrustedArtefact):
+        from_bytes(bad, max_size_bytes=100 if damage == "bomb" else 10**9)
+    assert "pool" in unpack(data)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return print, ("pwned",)
+
+
+def test_a_pickle_that_names_anything_else_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UntrustedArtefact, match=r"builtins\.print"):
+        river_expert.load(pickle.dumps(Evil()))
+    with pytest.raises(UntrustedArtefact):
+        river_expert.load(b"\x80\x05garbage")
+    assert capsys.readouterr().out == ""
+
+
+def test_one_class_only_is_fine() -> None:
+    x, _ = noisy_stream("binary", 100)
+    pool = Pool("binary", 4, 1)
+    for scored in follow(pool, x, np.zeros(100, np.int64)):
+        assert scored.by_version["1"].mean[0, 0] == pytest.approx(1.0)
+    pool.grow(2)
+    y = (np.arange(100) % 2).astype(np.int64)
+    assert np.isfinite([s.by_version["1"].mean for s in follow(pool, x, y)]).all()
+
+
+def test_an_unknown_expert_is_named() -> None:
+    with pytest.raises(ValueError, match=r"'sofmax'.*softmax"):
+        Bank("binary", 4, experts=("sofmax",))
+
+
+def test_warm_compiles_without_a_stream() -> None:
+    warm("binary", 3, FEW)
