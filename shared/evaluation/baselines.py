@@ -205,7 +205,8 @@ class Baselines:
 
 def _widened(said: F64, width: int) -> F64:
     """Probabilities from before a class appeared: it had none."""
-    return np.pad(said, ((0, 0), (0, width - said.shape[1])))
+    missing = width - said.shape[1]
+    return np.pad(said, ((0, 0), (0, missing))) if missing else said
 
 
 def _number_or_nan(value: Answer) -> float:

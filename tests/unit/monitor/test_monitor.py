@@ -279,6 +279,12 @@ def test_a_checkpoint_holds_only_what_changed() -> None:
     assert "state" in changed
 
 
+@pytest.mark.parametrize("kind", ["went-live", "frozen", "missing", "unit", "errors", "inputs",
+                                  "predictions", "labels-stopped", "rejected", "silence"])  # fmt: skip
+def test_every_kind_of_alert_has_its_runbook(kind: str) -> None:
+    assert f"\n## {kind}\n" in Path("docs/runbooks.md").read_text()
+
+
 ELECTRICITY = Path("examples/electricity/electricity.parquet")
 BREAK = 17_424
 
