@@ -14,7 +14,7 @@ import msgspec
 
 from services import discover
 from services.archiver.shell import Archiver
-from services.collector.arrival import Arrival
+from services.collector.replay import Arrival
 from services.collector.shell import Replay
 from services.console.core import Board
 from services.trainer.shell import LocalTraining
@@ -28,7 +28,7 @@ from shared.problem.spec import Problem
 from shared.runtime.clock import now
 from shared.runtime.fuse import Fused
 from shared.runtime.inbox import Inbox
-from shared.runtime.runner import Runner
+from shared.runtime.runner import Follower, Runner
 from shared.settings import Settings
 from shared.stage import Tools
 
@@ -61,7 +61,9 @@ class Embedded:
         self.log = wiring.open_log(settings.log, data_dir, settings.durable)
         blobs = wiring.open_blobs(settings.blobs, data_dir)
         keys = wiring.open_keys(settings, data_dir)
-        self.training = LocalTraining(data_dir / "jobs", self._outcomes, problem)
+        self.training = LocalTraining(
+            data_dir / "jobs", self._outcomes, problem, on_trained=self._trained
+        )
         self._tools = Tools(
             blobs=blobs,
             training=self.training,
@@ -70,8 +72,13 @@ class Embedded:
         )
         self._services = [service for service in discover() if service.build is not None]
         self.inbox = Inbox()
-        followers = [Archiver(data_dir / "archive", problem)] if problem.retention.archive else []
+        self._archivers: list[Archiver] = []
+        if problem.retention.archive:
+            self._archivers = [Archiver(wiring.open_archive(data_dir, problem))]
+        followers: list[Follower] = [self.training, *self._archivers]
         self.runner = Runner(self.log, GROUP, self._fuse, batch_size, followers=followers)
+        self.batch_size = batch_size
+        self._live = False
         self._look()
 
     def board(self) -> Board:
@@ -92,6 +99,9 @@ class Embedded:
         """
         if source is not None:
             source.skip(self.log.position(SOURCE).get(SOURCE, 0))
+        else:
+            self._live = True
+            self._append([_start_live()], "live")
         self.runner.catch_up()
         drained = source is None
         failures = 0
@@ -113,6 +123,8 @@ class Embedded:
                     break
                 stop.wait(_IDLE_S)
         self.runner.checkpoint()
+        for archiver in self._archivers:
+            archiver.flush()
 
     def submit(self, control: Control) -> None:
         """An operator's or a clock's record; returns when it is on the log.
@@ -140,13 +152,24 @@ class Embedded:
 
     def _collect(self, source: Replay) -> bool:
         """Append the next arrivals with the source's position; whether more may come."""
-        arrivals = source.poll()
+        arrivals = source.next(self.batch_size)
+        if arrivals is None:
+            return False
         if arrivals:
-            position = self.log.position(SOURCE).get(SOURCE, 0) + len(arrivals)
-            with self.log.begin(SOURCE) as transaction:
-                transaction.append(as_append(arrival) for arrival in arrivals)
-                transaction.advance({SOURCE: position})
-        return not source.done
+            self._append(arrivals, SOURCE)
+        return True
+
+    def _append(self, arrivals: list[Arrival], group: str) -> None:
+        """Arrivals and how many of them this group has given, in one transaction."""
+        position = self.log.position(group).get(group, 0) + len(arrivals)
+        with self.log.begin(group) as transaction:
+            transaction.append(as_append(arrival) for arrival in arrivals)
+            transaction.advance({group: position})
+
+    def _trained(self, job: str) -> None:
+        """Live, a result takes effect where this record stands; a replay declares its place."""
+        if self._live:
+            self.submit(Control(command="trained", time=now(), by="trainer", target=job))
 
     def _outcomes(self, start: int, end: int) -> Sequence[Outcome]:
         return [record.value for record in self.runner.outcomes(start, end)]
@@ -155,6 +178,11 @@ class Embedded:
 def as_append(arrival: Arrival) -> Append:
     """An arrival as the log takes it."""
     return Append(arrival.stream, arrival.value, arrival.key, int(arrival.time.timestamp() * 1000))
+
+
+def _start_live() -> Arrival:
+    control = Control(command="start", time=now(), by="run", details={"mode": "live"})
+    return Arrival(CONTROL, None, msgspec.json.encode(control), control.time)
 
 
 def claim(data_dir: Path, problem_text: bytes, source: str) -> None:

@@ -13,12 +13,13 @@ import typer
 import uvicorn
 from shared.problem.load import load_problem
 
-from services.collector.ingest import ingest_router
-from services.collector.shell import Replay, file_replay, speed_of
+from services.collector.shell import Replay, ingest, parse_speed
+from services.console.pane import Pane
 from services.console.shell import make_app
 from services.console.terminal import Terminal
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
+from services.scheduler.shell import Ticks
 from shared.errors import Fatal, UsageError
 from shared.problem.spec import Problem
 from shared.runtime.clock import cpu_s, elapsed_s
@@ -54,7 +55,7 @@ def run(options: Options) -> None:
     """
     problem = load_problem(options.problem)
     path = _events_path(options, problem)
-    speed_of(options.speed)  # a wrong one is said before anything is touched
+    speed = parse_speed(options.speed)
     data_dir = options.data_dir or RUNS / problem.name
     if options.fresh:
         _empty(data_dir)
@@ -64,8 +65,7 @@ def run(options: Options) -> None:
     try:
         source = None
         if path is not None:
-            size = options.batch_size
-            source = file_replay(problem, path, options.labels, options.speed, size)
+            source = Replay(path, options.labels, problem, speed)
         _drive(embedded, source, options)
     finally:
         embedded.close()
@@ -76,10 +76,17 @@ def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
     stay = options.stay or source is None
     terminal = Terminal(embedded.problem, quiet=options.as_json)
     before = embedded.board().summary()["events"]
-    with stop_on_signals() as stop, _page(embedded, options) as url, terminal:
+    pane = Pane(elapsed_s)
+
+    def turn() -> None:
+        terminal.show(embedded.board())
+        pane.refresh(embedded.board())
+
+    with stop_on_signals() as stop, _page(embedded, pane, options) as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
-        embedded.run(source, stop, stay, lambda: terminal.show(embedded.board()))
+        with Ticks(embedded.submit, live=source is None):
+            embedded.run(source, stop, stay, turn)
     summary = embedded.board().summary()
     seconds, cpu = elapsed_s() - started, cpu_s() - cpu + embedded.training.cpu_seconds
     done = max(1, summary["events"] - before)
@@ -124,17 +131,17 @@ def _empty(data_dir: Path) -> None:
 
 
 @contextmanager
-def _page(embedded: Embedded, options: Options) -> Iterator[str | None]:
+def _page(embedded: Embedded, pane: Pane, options: Options) -> Iterator[str | None]:
     """Serve the page and HTTP ingest on loopback while the run lasts; its URL."""
     if options.port is None and options.as_json:
         yield None
         return
     bound = _bound(options.port)
     url = f"http://{HOST}:{bound.getsockname()[1]}"
-    app = make_app(embedded.board, embedded.problem, embedded.submit)
+    app = make_app(pane, embedded.problem, embedded.submit)
     token = load().api_token
     secret = token.get_secret_value() if token else None
-    app.include_router(ingest_router(embedded.problem, embedded.accept, secret))
+    app.include_router(ingest(embedded.problem, embedded.accept, secret))
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
     )

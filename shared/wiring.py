@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared.archive.port import Archive
 from shared.blobs.port import BlobStore
 from shared.durable import write_durably
 from shared.errors import UsageError
 from shared.log.port import Log, LogReader
+from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
 from shared.registry.signing import Signer, Verifier, generate_key
 from shared.settings import Settings
@@ -52,6 +54,13 @@ def open_blobs(url: str, data_dir: Path) -> BlobStore:
     from shared.blobs.directory import DirectoryBlobs
 
     return DirectoryBlobs(url or f"file://{(data_dir / 'blobs').resolve()}")
+
+
+def open_archive(data_dir: Path, problem: Problem) -> Archive:
+    """The Parquet archive of a run."""
+    from shared.archive.parquet import ParquetArchive
+
+    return ParquetArchive(data_dir / "archive", problem)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from shared.models.codec import from_bytes, to_bytes
 from shared.models.linear_anchor import LinearAnchor
 from shared.models.pool import Pool
 from shared.models.port import Anchor, Expert, Scored, Task, Verdict
-from shared.models.said import Said, pack_said, unpack_said
 from shared.models.stacker import Stacker
 from shared.models.table import DEFAULT, EXPERTS
 from shared.models.trees_anchor import TreesAnchor
@@ -22,7 +21,6 @@ __all__ = [
     "Expert",
     "LinearAnchor",
     "Pool",
-    "Said",
     "Scored",
     "Stacker",
     "Task",
@@ -30,7 +28,5 @@ __all__ = [
     "Verdict",
     "anchor_from_sklearn",
     "from_bytes",
-    "pack_said",
     "to_bytes",
-    "unpack_said",
 ]

@@ -1,64 +1,59 @@
-"""What experts and members said about one event, as text that travels inside its prediction.
+"""What experts and stackers said at prediction time, carried compactly in the prediction.
 
-Base64 of a 12-byte header (layout, experts, classes, value width; little endian), a JSON object
-{version: members} and the values: float16 where they are probabilities, float32 in regression. Both
-hold exactly what the pool said, so learning from the text is learning from what was said, bit for bit.
+Learning from late labels must use what was said then, not what would be said now (DESIGN section 5).
+The text is `anchors;versions|base64`: the names of the anchors behind the base experts, the model
+versions whose members are listed, then the numbers: all experts (E x K), then per version its members
+(R x K). Classification travels as float16 (the values were rounded through it before use, so they
+come back bit-identical), regression as float32.
 """
 
-import base64
-import binascii
-import json
-import struct
-from collections.abc import Mapping
+from base64 import b64decode, b64encode
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shared.errors import Reject
-from shared.models.port import F32, Scored
 
-_HEADER = struct.Struct("<IHHHH")  # layout, experts, values an expert, bytes a value, JSON length
+F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One event's share of a `Scored`: `said` [1, E, K], `members` version -> [1, R, K]."""
+    """One event's share: `experts` [E, K] (anchors last), `members` [R, K] by version."""
 
-    said: F32
-    members: Mapping[str, F32]
-    layout: int
-
-
-def pack_said(scored: Scored, row: int) -> str:
-    """The text of row `row`."""
-    _, n_experts, n_values = scored.said.shape
-    kind = np.dtype("<f4") if n_values == 1 else np.dtype("<f2")
-    verdicts = scored.by_version
-    sizes = json.dumps({v: verdicts[v].members.shape[1] for v in verdicts}).encode()
-    parts = [scored.said[row], *(verdict.members[row] for verdict in verdicts.values())]
-    head = _HEADER.pack(scored.layout, n_experts, n_values, kind.itemsize, len(sizes))
-    values = b"".join(part.astype(kind).tobytes() for part in parts)
-    return base64.b64encode(head + sizes + values).decode()
+    anchors: tuple[str, ...]
+    experts: F32
+    members: dict[str, F32]
 
 
-def unpack_said(text: str) -> Said:
-    """What `pack_said` packed.
+def pack(anchors: Sequence[str], experts: F32, members: Mapping[str, F32], half: bool) -> str:
+    """The text for one event; `half`: as float16 (classification)."""
+    numbers = np.concatenate([experts.ravel(), *(m.ravel() for m in members.values())])
+    data = numbers.astype(np.float16 if half else np.float32).tobytes()
+    return f"{','.join(anchors)};{','.join(members)}|{b64encode(data).decode('ascii')}"
+
+
+def unpack(text: str, n_base: int, n_members: int, half: bool) -> Said:
+    """The text of `pack` back; `n_base` experts before the anchors, `n_members` R of each version.
 
     Raises:
-        Reject: the text was not written by `pack_said`.
+        Reject: the text does not have this shape.
     """
+    head, bar, data = text.partition("|")
+    names, semicolon, listed = head.partition(";")
+    anchors = tuple(names.split(",")) if names else ()
+    versions = listed.split(",") if listed else []
     try:
-        data = base64.b64decode(text, validate=True)
-        layout, n_experts, n_values, width, n_json = _HEADER.unpack_from(data)
-        start = _HEADER.size + n_json
-        sizes: dict[str, int] = json.loads(data[_HEADER.size : start])
-        rows = [n_experts, *sizes.values()]
-        flat = np.frombuffer(data[start:], {2: "<f2", 4: "<f4"}[width]).astype(np.float32)
-        ends = np.cumsum(rows)[:-1]
-        said, *members = np.split(flat.reshape(1, sum(rows), n_values), ends, axis=1)
-    except (binascii.Error, struct.error, ValueError, KeyError, AttributeError) as error:
-        raise Reject(
-            f"the field `said` of a prediction cannot be read: {error}", "said", "said"
-        ) from error
-    members = [np.ascontiguousarray(part) for part in members]
-    return Said(np.ascontiguousarray(said), dict(zip(sizes, members, strict=True)), layout)
+        numbers = np.frombuffer(b64decode(data), np.float16 if half else np.float32)
+    except ValueError as error:
+        raise Reject(f"`said` is not what a scorer wrote: {error}", "said", "said") from error
+    n_experts = n_base + len(anchors)
+    rows = n_experts + n_members * len(versions)
+    if not (bar and semicolon and numbers.size) or numbers.size % rows:
+        raise Reject(f"`said` holds {numbers.size} numbers for {rows} rows", "said", "said")
+    table = numbers.astype(np.float32).reshape(rows, -1)
+    starts = range(n_experts, rows, n_members)
+    members = {v: table[at : at + n_members] for v, at in zip(versions, starts, strict=True)}
+    return Said(anchors, table[:n_experts], members)

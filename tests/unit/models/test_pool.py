@@ -15,13 +15,13 @@ from shared.models import (
     Pool,
     TreesAnchor,
     from_bytes,
-    pack_said,
     river_expert,
     to_bytes,
-    unpack_said,
 )
 from shared.models.codec import unpack
 from shared.models.port import F64, Labels, Scored, Task
+from shared.models.said import pack
+from shared.models.said import unpack as unpack_said
 from shared.models.warm import warm
 from tests.unit.models.streams import noisy_stream
 
@@ -179,15 +179,19 @@ def test_learning_from_the_text_is_learning_from_what_was_said(task: Task) -> No
         scored = pool.predict_many(x[row])
         twin.predict_many(x[row])
         learn(pool, x[row], y[row], scored)
-        told = unpack_said(pack_said(scored, 0))
-        twin.learn_many(x[row], y[row], told.said, told.members, told.layout)
+        members = {version: v.members[0] for version, v in scored.by_version.items()}
+        half = task != "regression"
+        text = pack((), scored.said[0], members, half)
+        told = unpack_said(text, len(pool.bank.names), len(members[pool.champion]), half)
+        said = {version: rows[None] for version, rows in told.members.items()}
+        twin.learn_many(x[row], y[row], told.experts[None], said)
     assert to_bytes(pool) == to_bytes(twin)
 
 
-@pytest.mark.parametrize("text", ["", "?", "AAAA", "AAAAAAEAAgACAAAA", "é"])
+@pytest.mark.parametrize("text", ["", "?", ";v1|", ";v1|AAAA", ";|é", "v1|AAAAAAEAAgACAAAA", "é"])
 def test_a_text_that_says_nothing_is_rejected(text: str) -> None:
     with pytest.raises(Reject, match="said"):
-        unpack_said(text)
+        unpack_said(text, 3, 2, half=True)
 
 
 def test_pending_counts_what_is_predicted_and_neither_learned_nor_skipped() -> None:
