@@ -17,3 +17,13 @@ def parse_duration(value: Any) -> Any:
     if isinstance(value, str) and (match := _PATTERN.match(value)):
         return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
     return value
+
+
+def duration_text(value: timedelta) -> str:
+    """The shortest text of a duration, as it stands in feature names: `30m`, `1d`, `1500ms`."""
+    milliseconds = round(value.total_seconds() * 1000)
+    for unit, seconds in sorted(_UNITS.items(), key=lambda pair: -pair[1]):
+        size = round(seconds * 1000)
+        if milliseconds % size == 0:
+            return f"{milliseconds // size}{unit}"
+    return f"{milliseconds}ms"

@@ -1,6 +1,8 @@
 """The problem file's shape (DESIGN section 3.4), as pydantic models.
 
 Durations are written `30m`, `2h`, `1d` (or ISO 8601, or seconds) and held as `timedelta`.
+What a field or a feature adds to the numbers that a model sees is told by its `columns`; how they
+are computed is `shared/features`.
 """
 
 from datetime import timedelta
@@ -8,11 +10,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from shared.problem.durations import parse_duration
+from shared.problem.durations import duration_text, parse_duration
+from shared.problem.scalars import identifier, scalar_text
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Task = Literal["binary", "multiclass", "regression"]
 Scalar = bool | int | float | str
+FormulaKind = Literal["number", "boolean", "text"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
 
 
@@ -23,28 +27,64 @@ class Part(BaseModel):
 
 
 class FieldSpec(Part):
-    """One field of an event. `range` is inclusive; `clean` says what to do with a missing value."""
+    """One field of an event. `range` is inclusive. A field that is null counts as missing."""
 
     type: Literal["number", "integer", "boolean", "category", "text", "time"]
     description: str = ""
     unit: str | None = None
     required: bool = True
+    """Whether the event must have this key. (A null is missing: `missing` decides on it.)"""
     range: tuple[float | None, float | None] | None = None
     categories: list[Scalar] | None = None
     coerce: bool = False
     """Accept `"3.5"` for a number, `"true"` for a boolean, and so on."""
+    unseen: Literal["reject", "other"] = "reject"
+    """A value outside `categories`: reject the event, or let it pass as `other`."""
     missing: Literal["keep", "reject", "mean", "last"] = "keep"
-    """What the featurizer puts for a missing value: keep it missing, or a value of the past only."""
+    """A missing value: keep it missing, reject the event, or put the mean or the last value of the
+    same key's past."""
     feature: bool = True
     """Whether the field itself is a feature (numbers as they are, categories encoded)."""
     encode: Literal["onehot", "hash", "frequency"] = "onehot"
+    buckets: int = Field(16, ge=2, le=1_024)
+    """With `encode: hash`: how many columns."""
+
+    @property
+    def formula_kind(self) -> FormulaKind:
+        """What the field is in formulas: a time counts as seconds since 1970 (UTC)."""
+        if self.type == "category":
+            numbers = self.categories and not any(isinstance(v, str) for v in self.categories)
+            return "number" if numbers else "text"
+        kinds: dict[str, FormulaKind] = {"text": "text", "boolean": "boolean"}
+        return kinds.get(self.type, "number")
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The features that the field `name` itself gives."""
+        if not self.feature or self.type in ("text", "time"):
+            return ()
+        if self.type != "category":
+            return (name,)
+        if self.encode == "hash":
+            return tuple(f"{name}_hash_{bucket}" for bucket in range(self.buckets))
+        if self.encode == "frequency":
+            return (f"{name}_frequency",)
+        values = [identifier(scalar_text(value)) for value in self.categories or ()]
+        if self.unseen == "other":
+            values.append("other")
+        return tuple(f"{name}_is_{value}" for value in values)
 
 
 class Check(Part):
-    """A rule over one event: `expression` must be true. Violations go to `rejected`."""
+    """A rule over one event. Violations go to `rejected`.
+
+    `expression` must be true; where it cannot be told (a value is missing) the event passes. Or
+    `function`, `module:name` in your own code: given the fields (read-only), it returns true, or
+    false, or the reason as text.
+    """
 
     name: Name
-    expression: str
+    expression: str | None = None
+    function: str | None = Field(None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
     reason: str = ""
 
 
@@ -60,7 +100,11 @@ class Events(Part):
     """Ids remembered for the duplicate check, newest first."""
     allow_backwards: Duration = timedelta(0)
     """How far event time may fall behind the newest one of its key before the event is rejected."""
+    allow_ahead: Duration | None = None
+    """How far event time may lie ahead of the time of arrival; None: it is not checked."""
     max_bytes: int = Field(262_144, ge=64)
+    max_keys: int = Field(10_000, ge=1)
+    """Keys whose past is kept; the one that was silent longest (event time) is forgotten first."""
 
 
 class LabelSpec(Part):
@@ -90,10 +134,18 @@ class Calendar(Part):
     parts: list[Literal["minute", "hour", "time_of_day", "weekday", "day", "month", "weekend"]]
     zone: str = "UTC"
 
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        ends = {"weekend": ("",)}
+        return tuple(
+            f"{part}{end}" for part in self.parts for end in ends.get(part, ("_sin", "_cos"))
+        )
+
 
 class Lags(Part):
-    """Earlier values of `field` for the same key; `by` counts events back; `difference` adds
-    now minus then.
+    """Earlier values of `field` (a number, or an earlier feature) for the same key.
+
+    `by` counts events back; `difference` adds now minus then.
     """
 
     kind: Literal["lags"]
@@ -101,13 +153,19 @@ class Lags(Part):
     by: list[Annotated[int, Field(ge=1, le=100_000)]]
     difference: bool = False
 
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        lags = tuple(f"{self.field}_lag_{by}" for by in self.by)
+        minus = tuple(f"{self.field}_minus_lag_{by}" for by in self.by)
+        return lags + minus if self.difference else lags
+
 
 Statistic = Literal["count", "sum", "mean", "min", "max", "std", "range", "last", "trend"]
 
 
 class Window(Part):
-    """Statistics of `field` over the last `size` events, or the last `span` of event time, of the
-    same key; the event itself is included when `include_now`.
+    """Statistics of `field` (a number, or an earlier feature) over the last `size` events, or the
+    last `span` of event time, of the same key; the event itself is included when `include_now`.
     """
 
     kind: Literal["window"]
@@ -115,9 +173,17 @@ class Window(Part):
     of: list[Statistic]
     size: int | None = Field(None, ge=1, le=100_000)
     span: Duration | None = None
+    limit: int = Field(10_000, ge=1, le=1_000_000)
+    """With `span`: at most this many newest events count (memory is bounded)."""
     include_now: bool = True
     minus_now: bool = False
     """Adds the present value minus the window's mean."""
+
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        width = str(self.size) if self.span is None else duration_text(self.span)
+        names = tuple(f"{self.field}_{statistic}_{width}" for statistic in self.of)
+        return (*names, f"{self.field}_minus_mean_{width}") if self.minus_now else names
 
 
 class Expression(Part):
@@ -126,6 +192,10 @@ class Expression(Part):
     kind: Literal["expression"]
     name: Name
     formula: str
+
+    def columns(self) -> tuple[str, ...]:
+        """The one feature that this gives."""
+        return (self.name,)
 
 
 Feature = Annotated[Calendar | Lags | Window | Expression, Field(discriminator="kind")]
@@ -291,3 +361,25 @@ class Problem(Part):
     def metric(self) -> str:
         """The declared metric, else the task's usual one."""
         return self.evaluation.metric or ("mae" if self.task == "regression" else "accuracy")
+
+    def formula_kinds(self, features: int | None = None) -> dict[str, FormulaKind]:
+        """What formulas may name: the fields, and the first `features` features (None: all)."""
+        kinds: dict[str, FormulaKind] = {}
+        for name, spec in self.events.fields.items():
+            kinds |= dict.fromkeys(spec.columns(name), "number")
+            kinds[name] = spec.formula_kind
+        for feature in self.features[:features]:
+            kinds |= dict.fromkeys(feature.columns(), "number")
+        return kinds
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The numbers that a model sees, in order: the fields' own, then the declared features'."""
+        own = [spec.columns(name) for name, spec in self.events.fields.items()]
+        return tuple(name for names in own for name in names) + tuple(
+            name for feature in self.features for name in feature.columns()
+        )
+
+    def label_key(self, value: Scalar) -> str:
+        """The canonical text of a class, as it stands in `probabilities`: `true`, `1`, `red`."""
+        return scalar_text(value)

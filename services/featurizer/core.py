@@ -1,0 +1,33 @@
+"""Valid events become features; all of the work is in `shared/features`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from shared.features.feature_set import FeatureSet
+from shared.messages.streams import FEATURES
+from shared.messages.types import Features, Valid
+from shared.problem.spec import Problem
+from shared.stage import Out, Record
+
+
+class Featurizer:
+    """A stage around one `FeatureSet`."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._set = FeatureSet(problem)
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        """See `shared.stage.Stage`."""
+        transform, digest = self._set.transform, self._set.digest
+        for record in records:
+            valid: Valid = record.value
+            numbers = transform(valid)
+            features = Features(valid.id, valid.time, numbers, digest, valid.key)
+            yield Out(FEATURES, features, record, record.key)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """See `shared.stage.Stage`."""
+        return self._set.changes()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """See `shared.stage.Stage`."""
+        self._set.restore(entries)

@@ -1,0 +1,89 @@
+"""Declared checks over one event: formulas, and functions in the user's own code."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
+
+from shared.errors import Reject, UsageError
+from shared.problem.expression import Formula
+from shared.problem.spec import Check, Problem
+from shared.problem.times import parse_time
+
+Rule = Callable[[Mapping[str, Any]], str | None]
+"""From the fields of an event to the reason why it is refused, or None."""
+
+
+class Checks:
+    """All declared checks, in order.
+
+    Raises:
+        UsageError: a function cannot be imported.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        fields = problem.events.fields
+        kinds = {name: spec.formula_kind for name, spec in fields.items()}
+        self._times = [name for name, spec in fields.items() if spec.type == "time"]
+        self._rules = [(check.name, _rule(check, kinds)) for check in problem.events.checks]
+
+    def apply(self, fields: dict[str, Any]) -> None:
+        """Ask every check.
+
+        Raises:
+            Reject: one refuses; `check` is its name.
+        """
+        if not self._rules:
+            return
+        row = MappingProxyType(fields | {name: _seconds(fields[name]) for name in self._times})
+        for name, rule in self._rules:
+            reason = rule(row)
+            if reason is not None:
+                raise Reject(reason, name)
+
+
+def _rule(check: Check, kinds: Mapping[str, Any]) -> Rule:
+    if check.function is not None:
+        return _own(check, _imported(check.function))
+    text = check.expression or "true"
+    formula = Formula(text, kinds)
+    reason = check.reason or f"the check {check.name} failed: {text} is not true"
+
+    def rule(row: Mapping[str, Any]) -> str | None:
+        result = formula(row)
+        return None if result is None or result else reason
+
+    return rule
+
+
+def _own(check: Check, function: Callable[[Mapping[str, Any]], Any]) -> Rule:
+    reason = check.reason or f"the check {check.name} ({check.function}) refused it"
+
+    def rule(row: Mapping[str, Any]) -> str | None:
+        try:
+            answer = function(row)
+        except Exception as error:  # noqa: BLE001  # another's code: whatever it raises is its verdict
+            return f"the check {check.name} ({check.function}) failed: {error!r}"[:500]
+        if isinstance(answer, str):
+            return answer[:500]
+        return None if answer is None or answer else reason
+
+    return rule
+
+
+def _imported(path: str) -> Callable[[Mapping[str, Any]], Any]:
+    module, _, name = path.partition(":")
+    try:
+        function = getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f"the check function {path} cannot be imported: {error}. Write module:function, and put "
+            "the module where Python finds it (PYTHONPATH, or the directory that you run from)."
+        ) from error
+    if not callable(function):
+        raise UsageError(f"the check function {path} is no function")
+    return function  # type: ignore[no-any-return]
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else parse_time(value).timestamp()

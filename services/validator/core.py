@@ -1,0 +1,171 @@
+"""Events become valid or rejected."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from services.validator.checks import Checks
+from services.validator.decoding import decode_event
+from services.validator.fields import FieldRule, shown
+from services.validator.ids import NewestIds
+from shared.errors import Reject
+from shared.features.keys import Keys
+from shared.features.past import Plan
+from shared.messages.streams import REJECTED, VALID
+from shared.messages.types import Valid
+from shared.problem.durations import duration_text
+from shared.problem.scalars import scalar_text
+from shared.problem.spec import Problem
+from shared.problem.times import EPOCH, microseconds, parse_time, time_text
+from shared.rejecting import rejected
+from shared.stage import Out, Record
+
+MAX_NAME = 256
+"""Characters of an id or a key: they are remembered by the thousand."""
+
+
+class Validator:
+    """A fold over one partition of events: newest ids, newest time of each key."""
+
+    def __init__(self, problem: Problem) -> None:
+        events = problem.events
+        self._problem = problem.name
+        self._id, self._time, self._key = events.id, events.time, events.key
+        self._most_bytes = events.max_bytes
+        self._backwards_us = events.allow_backwards // timedelta(microseconds=1)
+        self._backwards = duration_text(events.allow_backwards)
+        self._ahead = events.allow_ahead
+        rules = [(FieldRule(name, spec), spec.type) for name, spec in events.fields.items()]
+        self._numbers = [(r.name, r.low, r.high, r.apply) for r, kind in rules if kind == "number"]
+        self._others = [(r.name, r.known, r.apply) for r, kind in rules if kind != "number"]
+        named = (self._id, self._time)
+        self._mapped = [name for name in named if name and name not in events.fields]
+        self._checks = Checks(problem)
+        self._ids = NewestIds(events.duplicate_window)
+        self._plan = Plan()
+        self._newest = Keys(self._plan, events.max_keys)
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        """See `shared.stage.Stage`."""
+        for record in records:
+            try:
+                valid = self._valid(record)
+            except Reject as why:
+                yield Out(REJECTED, rejected(record, self._problem, why), record)
+            else:
+                yield Out(VALID, valid, record, valid.key or valid.id)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """See `shared.stage.Stage`."""
+        yield from self._ids.changes()
+        yield from self._newest.changes()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """See `shared.stage.Stage`."""
+        self._ids.restore(entries)
+        self._newest.restore(entries)
+
+    def _valid(self, record: Record) -> Valid:
+        """The event, checked; only then it becomes part of the state.
+
+        Raises:
+            Reject: it cannot be used.
+        """
+        fields = decode_event(record.value, self._most_bytes)
+        name = self._name(fields, record)
+        time = self._time_of(fields, record)
+        key = None if self._key is None else _name_in(fields, self._key, "key")
+        for number, low, high, apply in self._numbers:
+            value = fields.get(number)
+            if value.__class__ is not float or not low <= value <= high:
+                apply(fields)
+        for other, known, apply in self._others:
+            value = fields.get(other)
+            if value.__class__ is not str or value not in known:
+                apply(fields)
+        self._checks.apply(fields)
+        if self._id is not None and name in self._ids:
+            raise Reject(
+                f"an event with the id {shown(name)} was there before", "duplicate", self._id
+            )
+        late = self._time is not None and self._late(key or "", time)
+        if self._id is not None:
+            self._ids.add(name)
+        for mapped in self._mapped:
+            fields.pop(mapped, None)
+        return Valid(name, time, fields, key, late)
+
+    def _name(self, fields: Mapping[str, Any], record: Record) -> str:
+        if self._id is None:
+            return f"{self._problem}.{record.stream}:{record.partition}:{record.offset}"
+        return _name_in(fields, self._id, "id")
+
+    def _time_of(self, fields: Mapping[str, Any], record: Record) -> datetime:
+        if self._time is None:
+            try:
+                return EPOCH + timedelta(milliseconds=record.timestamp_ms)
+            except OverflowError as error:
+                text = f"the record's time, {record.timestamp_ms} ms, is out of bounds"
+                raise Reject(text, "time") from error
+        value = fields.get(self._time)
+        if value is None:
+            raise Reject(f"{self._time} is missing; it is the event's time", "time", self._time)
+        try:
+            time = parse_time(value)
+        except ValueError as error:
+            raise Reject(
+                f'{self._time} is {shown(value)}; a time such as "2026-01-31T12:00:00Z" is expected',
+                "time",
+                self._time,
+            ) from error
+        if self._ahead is not None:
+            self._not_ahead(time, record)
+        return time
+
+    def _not_ahead(self, time: datetime, record: Record) -> None:
+        arrived = timedelta(milliseconds=record.timestamp_ms)
+        if time - EPOCH - arrived > (self._ahead or timedelta(0)):
+            raise Reject(
+                f"{self._time} is {time_text(time)}, further ahead of its arrival than "
+                f"events.allow_ahead ({duration_text(self._ahead or timedelta(0))})",
+                "ahead",
+                self._time,
+            )
+
+    def _late(self, key: str, time: datetime) -> bool:
+        """Whether the key's event time goes back; it moves on otherwise."""
+        now_us = microseconds(time)
+        newest_us = self._newest.newest_us(key)
+        late = newest_us is not None and now_us < newest_us
+        if newest_us is not None and now_us < newest_us - self._backwards_us:
+            before = EPOCH + timedelta(microseconds=newest_us)
+            of = f" of {shown(key)}" if key else ""
+            raise Reject(
+                f"{self._time} is {time_text(time)}, but an event{of} at {time_text(before)} came "
+                f"before; events.allow_backwards is {self._backwards}",
+                "backwards",
+                self._time,
+            )
+        self._newest.at(key, now_us).append({}, self._plan)
+        return late
+
+
+def _name_in(fields: Mapping[str, Any], field: str, what: str) -> str:
+    """An id or a key as text.
+
+    Raises:
+        Reject: it is missing, no name, or too long.
+    """
+    value = fields.get(field)
+    if value.__class__ is not str:
+        if value is None:
+            raise Reject(f"{field} is missing; it is the event's {what}", what, field)
+        if not isinstance(value, int | float):
+            raise Reject(
+                f"{field} is {shown(value)}; text is expected for the {what}", what, field
+            )
+        value = scalar_text(value)
+    if not 0 < len(value) <= MAX_NAME:
+        text = f"{field} has {len(value)} characters; the {what} needs 1 to {MAX_NAME}"
+        raise Reject(text, what, field)
+    return value

@@ -1,0 +1,1 @@
+"""From valid events to the numbers that a model sees: one definition, for serving and training."""

@@ -1,0 +1,108 @@
+"""The features of one problem: names, digest, and the fold from valid events to numbers."""
+
+import json
+from collections.abc import Iterator, Mapping
+from hashlib import sha256
+
+from shared.features.categories import ENCODINGS
+from shared.features.cleaning import Cleaned
+from shared.features.keys import Keys
+from shared.features.kinds import KINDS
+from shared.features.past import Past, Plan
+from shared.features.port import Operator, Remembering, Row
+from shared.messages.types import Valid
+from shared.problem.expression import Formula
+from shared.problem.spec import Expression, Problem
+from shared.problem.times import microseconds
+
+_VERSION = 1
+"""Counts changes of meaning: with it the digest changes."""
+
+
+class FeatureSet:
+    """Computes features event by event, in order of arrival within each key.
+
+    `names`: the features, in the order of the model's columns. `digest`: of their definition.
+    Memory: at most `events.max_keys` keys, each as `shared/features/past.py` says.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.names = problem.feature_names
+        self.digest = _digest(problem)
+        self._plan = Plan()
+        self._fields = [
+            (name, Cleaned(name, spec, self._plan))
+            for name, spec in problem.events.fields.items()
+            if name in _used(problem)
+        ]
+        self._operators: list[Operator] = [
+            ENCODINGS[spec.encode](name, spec)
+            for name, spec in problem.events.fields.items()
+            if spec.type == "category" and spec.feature
+        ]
+        for index, feature in enumerate(problem.features):
+            kinds = problem.formula_kinds(index)
+            self._operators.append(KINDS[feature.kind](feature, self._plan, kinds))
+        self._remembering = [op for op in self._operators if isinstance(op, Remembering)]
+        self._keys = Keys(self._plan, problem.events.max_keys)
+        self._nothing = Past(self._plan) if self._plan.empty else None
+
+    @property
+    def forgotten(self) -> int:
+        """Keys that were forgotten to make room for others."""
+        return self._keys.forgotten
+
+    def transform(self, valid: Valid) -> dict[str, float | None]:
+        """The features of `valid`, which becomes part of its key's past."""
+        plan, fields, time = self._plan, valid.fields, valid.time
+        past = self._nothing
+        if past is None:
+            past = self._keys.at(valid.key or "", microseconds(time))
+        row: Row = {}
+        for name, clean in self._fields:
+            row[name] = clean(fields.get(name), past)
+        for operator in self._operators:
+            operator.compute(row, time, past)
+        if past is not self._nothing:
+            past.append(row, plan)
+        return {name: row[name] for name in self.names}
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """State entries that changed since the last call."""
+        yield from self._keys.changes()
+        for operator in self._remembering:
+            yield from operator.changes()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Continue where the set that wrote `entries` was."""
+        self._keys.restore(entries)
+        for operator in self._remembering:
+            operator.restore(entries)
+
+
+def _used(problem: Problem) -> set[str]:
+    """Fields that a feature is made from."""
+    used = {name for name, spec in problem.events.fields.items() if spec.columns(name)}
+    for index, feature in enumerate(problem.features):
+        if isinstance(feature, Expression):
+            used |= set(Formula(feature.formula, problem.formula_kinds(index)).names)
+        elif feature.kind != "calendar":
+            used.add(feature.field)
+    return used
+
+
+def _digest(problem: Problem) -> str:
+    """16 hexadecimal digits over everything that the numbers depend on."""
+    matters = {"type", "missing", "categories", "unseen", "feature", "encode", "buckets"}
+    definition = {
+        "version": _VERSION,
+        "key": problem.events.key,
+        "max_keys": problem.events.max_keys,
+        "fields": {
+            name: spec.model_dump(mode="json", include=matters)
+            for name, spec in problem.events.fields.items()
+        },
+        "features": [feature.model_dump(mode="json") for feature in problem.features],
+    }
+    text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,78 @@
+"""The pasts of all keys, at most `most` of them."""
+
+from collections.abc import Iterator, Mapping
+from heapq import heapify, heappop, heappush
+
+from shared.features.past import Past, Plan
+
+
+class Keys:
+    """Pasts by key. The key whose newest event time is oldest is forgotten for a new one.
+
+    `forgotten` counts those. Cost of a new key beyond `most`: O(log `most`), amortised.
+    """
+
+    def __init__(self, plan: Plan, most: int) -> None:
+        self.forgotten = 0
+        self._plan = plan
+        self._most = most
+        self._pasts: dict[str, Past] = {}
+        self._oldest: list[tuple[int, str]] = []
+        self._dirty: dict[str, None] = {}
+        self._gone: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._pasts)
+
+    def newest_us(self, key: str) -> int | None:
+        """The newest event time of `key`, if it is known."""
+        past = self._pasts.get(key)
+        return None if past is None else past.time_us
+
+    def at(self, key: str, time_us: int) -> Past:
+        """The past of `key`, for an event at `time_us` that will be appended to it."""
+        past = self._pasts.get(key)
+        if past is None:
+            if len(self._pasts) >= self._most:
+                self._forget()
+            past = self._pasts[key] = Past(self._plan)
+            heappush(self._oldest, (time_us, key))
+        if time_us > past.time_us:
+            past.time_us = time_us
+        self._dirty[key] = None
+        return past
+
+    def _forget(self) -> None:
+        """Times in the heap are lower bounds: a stale one goes back with its present time."""
+        while True:
+            time_us, key = heappop(self._oldest)
+            past = self._pasts[key]
+            if past.time_us == time_us:
+                break
+            heappush(self._oldest, (past.time_us, key))
+        del self._pasts[key]
+        self._dirty.pop(key, None)
+        self._gone |= dict.fromkeys(past.entries(key))
+        self.forgotten += 1
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """Entries that changed since the last call."""
+        changed: dict[str, bytes | None] = dict.fromkeys(self._gone)
+        for key in self._dirty:
+            changed |= self._pasts[key].changes(self._plan, key)
+        if changed:
+            changed["forgotten"] = str(self.forgotten).encode()
+        self._dirty.clear()
+        self._gone.clear()
+        yield from changed.items()
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Become what was saved."""
+        self.forgotten = int(entries.get("forgotten", b"0"))
+        for name in entries:
+            kind, _, key = name.partition("/")
+            if kind == "head":
+                past = self._pasts[key] = Past(self._plan)
+                past.restore(self._plan, key, entries)
+        self._oldest = [(past.time_us, key) for key, past in self._pasts.items()]
+        heapify(self._oldest)

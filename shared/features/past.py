@@ -1,0 +1,180 @@
+"""What is remembered of one key: the newest values of some columns, windows, values to fill in.
+
+A `Plan` is filled while the operators are built and says what every `Past` holds. Values are kept
+by *ordinal*, the number of the event within its key. Memory per key: at most
+`depth + max(64, depth / 4)` numbers of 8 bytes a column, and each window's front (see `windows.py`).
+
+As state, a key is a head (counters, fills, window bounds) and chunks of `CHUNK` events: saving costs
+what was added. Windows are rebuilt from the values, bit for bit.
+"""
+
+from array import array
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from math import nan
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+CHUNK = 64
+"""Events in one state entry."""
+
+
+class WindowState(Protocol):
+    """A window's memory; everything but its bounds follows from the columns."""
+
+    low: int
+    boundary: int
+
+    def rebuild(self, past: "Past") -> None:
+        """Derive everything from `low`, `boundary` and the columns."""
+        ...
+
+
+class Plan:
+    """What operators need from the past of a key."""
+
+    def __init__(self) -> None:
+        self.depths: dict[str, int] = {}
+        self.time_depth = 0
+        self.windows: list[type[WindowState] | Any] = []
+        self.fills: list[str] = []
+
+    def column(self, name: str, depth: int) -> int:
+        """Remember the last `depth` values of `name`; the column's index."""
+        self.depths[name] = max(depth, self.depths.get(name, 0))
+        return list(self.depths).index(name)
+
+    def times(self, depth: int) -> None:
+        """Remember the times of the last `depth` events."""
+        self.time_depth = max(self.time_depth, depth)
+
+    def window(self, make: Any) -> int:
+        """Keep one window state, made by `make()`; its index."""
+        self.windows.append(make)
+        return len(self.windows) - 1
+
+    def fill(self, name: str) -> int:
+        """Keep count, mean and last value of `name`; their index."""
+        self.fills.append(name)
+        return len(self.fills) - 1
+
+    @property
+    def depth(self) -> int:
+        """The deepest column."""
+        return max([*self.depths.values(), self.time_depth])
+
+    @property
+    def empty(self) -> bool:
+        """Whether no operator looks back."""
+        return not (self.depths or self.time_depth or self.windows or self.fills)
+
+
+class _Head(msgspec.Struct, array_like=True):
+    time_us: int
+    events: int
+    first: int
+    fills: list[tuple[int, float, Any]]
+    bounds: list[int]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Head).decode
+
+
+class Fill(NamedTuple):
+    """Running count, mean and last value of a field."""
+
+    seen: int = 0
+    mean: float = 0.0
+    last: Any = None
+
+
+class Past:
+    """The past of one key. `events` is the ordinal of the next event.
+
+    `time_us` is the newest event time; a late event counts as if it had come at that time.
+    """
+
+    __slots__ = ("_saved", "columns", "events", "fills", "first", "time_us", "times", "windows")
+
+    def __init__(self, plan: Plan) -> None:
+        self.time_us = -(2**62)
+        self.events = 0
+        self.columns = [array("d") for _ in plan.depths]
+        self.times = array("q")
+        self.windows: list[Any] = [make() for make in plan.windows]
+        self.fills = [Fill() for _ in plan.fills]
+        self.first = 0
+        self._saved = 0
+
+    def append(self, row: Mapping[str, Any], plan: Plan) -> None:
+        """Remember the event `row`, which has come at `time_us`."""
+        self.events += 1
+        for column, (name, depth) in zip(self.columns, plan.depths.items(), strict=True):
+            value = row[name]
+            column.append(nan if value is None else value)
+            if len(column) > depth + (64 if depth < 256 else depth >> 2):
+                del column[:-depth]
+        if plan.time_depth:
+            self.times.append(self.time_us)
+            if len(self.times) > plan.time_depth + max(64, plan.time_depth >> 2):
+                del self.times[: -plan.time_depth]
+
+    def changes(self, plan: Plan, key: str) -> Iterator[tuple[str, bytes | None]]:
+        """Entries that changed since the last call."""
+        first = max(0, self.events - plan.depth) // CHUNK
+        written = -(-self._saved // CHUNK)
+        for chunk in range(self.first, min(first, written)):
+            yield f"rows/{chunk}/{key}", None
+        end = -(-self.events // CHUNK) if plan.depth else first
+        for chunk in range(max(first, self._saved // CHUNK), end):
+            yield f"rows/{chunk}/{key}", self._chunk(plan, chunk)
+        self.first, self._saved = first, self.events
+        bounds = [bound for window in self.windows for bound in (window.low, window.boundary)]
+        head = _Head(self.time_us, self.events, first, [tuple(f) for f in self.fills], bounds)
+        yield f"head/{key}", _encode(head)
+
+    def entries(self, key: str) -> Iterator[str]:
+        """Names of the entries that were saved."""
+        if self._saved:
+            yield f"head/{key}"
+            for chunk in range(self.first, -(-self._saved // CHUNK)):
+                yield f"rows/{chunk}/{key}"
+
+    def restore(self, plan: Plan, key: str, entries: Mapping[str, bytes]) -> None:
+        """Become the past that was saved."""
+        head = _decode(entries[f"head/{key}"])
+        self.time_us, self.events, self.first = head.time_us, head.events, head.first
+        self._saved = self.events
+        self.fills = [Fill(*fill) for fill in head.fills]
+        last = -(-self.events // CHUNK) if plan.depth else 0
+        for chunk in range(self.first, last):
+            self._take(plan, entries[f"rows/{chunk}/{key}"])
+        for column, depth in zip(self.columns, plan.depths.values(), strict=True):
+            del column[:-depth]
+        for window, (low, boundary) in zip(
+            self.windows, list(pairwise(head.bounds))[::2], strict=True
+        ):
+            window.low, window.boundary = low, boundary
+            window.rebuild(self)
+
+    def _chunk(self, plan: Plan, chunk: int) -> bytes:
+        start, end = chunk * CHUNK, min((chunk + 1) * CHUNK, self.events)
+        parts = [_slice(column, self.events, start, end, nan) for column in self.columns]
+        if plan.time_depth:
+            parts.append(_slice(self.times, self.events, start, end, 0))
+        return b"".join(parts)
+
+    def _take(self, plan: Plan, data: bytes) -> None:
+        arrays: list[array[Any]] = [*self.columns, *([self.times] if plan.time_depth else [])]
+        width = len(data) // len(arrays)
+        for index, target in enumerate(arrays):
+            target.frombytes(data[index * width : (index + 1) * width])
+
+
+def _slice(values: "array[Any]", events: int, start: int, end: int, pad: float) -> bytes:
+    """Ordinals `start` to `end` as bytes; those that are no longer kept as `pad`."""
+    base = events - len(values)
+    kept = values[max(0, start - base) : max(0, end - base)]
+    return array(values.typecode, [pad] * (end - start - len(kept))).tobytes() + kept.tobytes()

@@ -1,0 +1,148 @@
+"""Statistics over the newest events, or the newest span of event time, of the same key.
+
+A queue of two stacks (folklore; e.g. Tangwongsan, Hirzel, Schneider, "Low-latency sliding-window
+aggregation in worst-case constant time", 2017, section 2): the *front* holds, for every ordinal
+from `low` to `boundary`, the merged part from there to the boundary; the *back* is the merged part
+from `boundary` on. Adding merges into the back, expiry pops the front, and an exhausted front is
+rebuilt from the back's values: O(1) merges an event, amortised, with no subtraction.
+"""
+
+from datetime import datetime, timedelta
+
+from shared.features.lags import finite
+from shared.features.past import Past, Plan
+from shared.features.port import Row
+from shared.features.statistics import MEASURES, OF_NOTHING, STATISTICS, Measure, Part
+from shared.problem.spec import Window
+
+_HOUR_US = 3_600_000_000
+
+
+class WindowValues:
+    """The statistics of one declared window."""
+
+    def __init__(self, spec: Window, plan: Plan) -> None:
+        self._field = spec.field
+        self._now = spec.include_now
+        self._span_us = None if spec.span is None else spec.span // timedelta(microseconds=1)
+        size = spec.limit if spec.size is None else spec.size
+        self._keep = size - 1 if spec.include_now else size
+        statistics = [*spec.of, *(["mean"] if spec.minus_now else [])]
+        kinds = list(dict.fromkeys(STATISTICS[name][0] for name in statistics))
+        self._measures = [MEASURES[kind] for kind in kinds]
+        columns = spec.columns()
+        self._outputs = [
+            (column, kinds.index(STATISTICS[name][0]), STATISTICS[name][1], OF_NOTHING.get(name))
+            for column, name in zip(columns, spec.of, strict=False)
+        ]
+        self._minus = (columns[-1], kinds.index("moments")) if spec.minus_now else None
+        self._column = plan.column(spec.field, self._keep + 1)
+        if self._span_us is not None:
+            plan.times(self._keep + 1)
+        self._state = plan.window(lambda: TwoStacks(self._measures, self._column, self._timed))
+
+    @property
+    def _timed(self) -> bool:
+        return self._span_us is not None
+
+    def compute(self, row: Row, time: datetime, past: Past) -> None:
+        """See `Operator`."""
+        state: TwoStacks = past.windows[self._state]
+        state.advance(past, self._low(state, past))
+        value = row[self._field]
+        x = past.time_us / _HOUR_US if self._timed else float(past.events)
+        parts = state.parts()
+        if value is not None:
+            state.push(x, value)
+            if self._now:
+                later = [measure.lift(x, value) for measure in self._measures]
+                parts = merged(self._measures, parts, later)
+        for column, index, finish, nothing in self._outputs:
+            part = parts[index] if parts else None
+            result = nothing if part is None else finish(part)
+            row[column] = None if result is None else finite(result)
+        if self._minus:
+            column, index = self._minus
+            known = parts is not None and value is not None
+            row[column] = finite(value - parts[index][2]) if known and parts else None
+
+    def _low(self, state: "TwoStacks", past: Past) -> int:
+        """The first ordinal that still counts."""
+        events = past.events
+        low = max(state.low, events - self._keep)
+        if self._span_us is not None:
+            expired = past.time_us - self._span_us
+            times, base = past.times, events - len(past.times)
+            while low < events and times[low - base] <= expired:
+                low += 1
+        return low
+
+
+class TwoStacks:
+    """The window's merged parts, one a measure; None where there is no value."""
+
+    __slots__ = ("_back", "_column", "_front", "_measures", "_timed", "boundary", "low")
+
+    def __init__(self, measures: list[Measure], column: int, timed: bool) -> None:
+        self.low = 0
+        self.boundary = 0
+        self._measures = measures
+        self._column = column
+        self._timed = timed
+        self._front: list[list[Part] | None] = []
+        self._back: list[Part] | None = None
+
+    def parts(self) -> list[Part] | None:
+        """Merged over all values from `low` on."""
+        return merged(self._measures, self._front[-1] if self._front else None, self._back)
+
+    def push(self, x: float, value: float) -> None:
+        """Add the newest value, at the place `x`."""
+        later = [measure.lift(x, value) for measure in self._measures]
+        self._back = merged(self._measures, self._back, later)
+
+    def advance(self, past: Past, low: int) -> None:
+        """Drop what lies before the ordinal `low`."""
+        if low == self.low:
+            return
+        self.low = low
+        if low < self.boundary:
+            del self._front[self.boundary - low :]
+        else:
+            self.boundary = past.events
+            self._back = None
+            self._fill_front(past)
+
+    def rebuild(self, past: Past) -> None:
+        """See `WindowState`."""
+        self._fill_front(past)
+        self._back = None
+        for ordinal in range(self.boundary, past.events):
+            self._back = merged(self._measures, self._back, self._lift(past, ordinal))
+
+    def _fill_front(self, past: Past) -> None:
+        front: list[list[Part] | None] = []
+        parts: list[Part] | None = None
+        for ordinal in range(self.boundary - 1, self.low - 1, -1):
+            parts = merged(self._measures, self._lift(past, ordinal), parts)
+            front.append(parts)
+        self._front = front
+
+    def _lift(self, past: Past, ordinal: int) -> list[Part] | None:
+        place = ordinal - past.events
+        value = past.columns[self._column][place]
+        if value != value:
+            return None
+        x = past.times[place] / _HOUR_US if self._timed else float(ordinal)
+        return [measure.lift(x, value) for measure in self._measures]
+
+
+def merged(
+    measures: list[Measure], a: list[Part] | None, b: list[Part] | None
+) -> list[Part] | None:
+    """`a` (earlier) and `b` (later) joined; None is nothing."""
+    if a is None:
+        return b
+    if b is None:
+        return a
+    return [measure.merge(x, y) for measure, x, y in zip(measures, a, b, strict=True)]
