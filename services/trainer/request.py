@@ -46,3 +46,29 @@ class FitResult(msgspec.Struct, kw_only=True, omit_defaults=True):
 def failed(reason: str) -> FitResult:
     """A job that gave nothing, and why."""
     return FitResult(state="failed", reason=reason)
+
+
+class Task(msgspec.Struct, kw_only=True):
+    """One fit for the worker process: paths, and limits that fail a job visibly.
+
+    `job` is the name of the result's file, `name` the job's own.
+    """
+
+    job: str
+    name: str
+    request: str
+    result: str
+    log: str
+    seconds: float
+    memory_mb: int
+
+
+class Answer(msgspec.Struct, kw_only=True):
+    """The worker's line: `job` is done (empty: the worker is ready); its CPU seconds so far.
+
+    `error`: the result could not be written down.
+    """
+
+    cpu_seconds: float
+    job: str = ""
+    error: str = ""

@@ -1,30 +1,44 @@
 """Where fits run: beside the stream, in a process that can be killed; or, for tests, right here."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from threading import Condition, Thread
 from typing import Any
 
 import msgspec
 
 from services.trainer.core import version_of
-from services.trainer.request import FitRequest, FitResult
+from services.trainer.request import Answer, FitRequest, FitResult, Task, failed
+from shared.durable import write_durably
+from shared.errors import Fatal, HeadraceError
 from shared.features.feature_set import FeatureSet
+from shared.messages.streams import JOBS
 from shared.messages.types import Job, Outcome
 from shared.problem.spec import Problem
+from shared.stage import Record
 
 ReadOutcomes = Callable[[int, int], Sequence[Outcome]]
 
-
-def request_of(
-    job: Job, problem: Problem, features: Sequence[str], outcomes: Sequence[Outcome]
-) -> FitRequest:
-    """Everything that decides the job's result."""
-    return FitRequest(
-        job=job,
-        version=version_of(job),
-        problem=problem.model_dump_json(),
-        features=list(features),
-        outcomes=list(outcomes),
+LIBRARIES = ("numpy", "numba", "scikit-learn")
+RESULTS_KEPT = 100
+"""Newest results on disk; an older one could be computed again from the log."""
+ONE_THREAD = {
+    name: "1"
+    for name in (
+        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
+        "LOKY_MAX_CPU_COUNT",
     )
+}  # fmt: skip
+_ROOT = Path(__file__).resolve().parents[2]
+_CODE = ("services/trainer", "shared/models", "shared/evaluation")
+_CLOSE_SECONDS = 5
 
 
 class InlineTraining:
@@ -36,19 +50,222 @@ class InlineTraining:
         self._read = read_outcomes
         self._problem = problem
         self._features = features or FeatureSet(problem).names
-        self._done: dict[str, FitResult] = {}
-
-    def start(self, job: Job) -> None:
-        """Nothing to do ahead."""
+        self._done: dict[bytes, FitResult] = {}
 
     def result(self, job: Job) -> Mapping[str, Any]:
         """See `shared.stage.Training`."""
-        if job.job not in self._done:
-            from services.trainer.fit import fit  # noqa: PLC0415  brings scikit-learn with it
+        key = msgspec.json.encode(job)
+        if key not in self._done:
+            from services.trainer.fit import fit  # brings scikit-learn, which others need not pay
 
             outcomes = self._read(job.start, job.end)
-            self._done[job.job] = fit(request_of(job, self._problem, self._features, outcomes))
-        return msgspec.structs.asdict(self._done[job.job])
+            self._done[key] = fit(request_of(job, self._problem, self._features, outcomes))
+        return msgspec.structs.asdict(self._done[key])
+
+
+class LocalTraining:
+    """Fits in a worker process of its own, one job after another, under the budget's limits.
+
+    `read_outcomes(start, end)` reads the log. Results are files in `directory`, named by the job's
+    whole record; one that is there is never computed again, so replays agree, failed jobs included.
+    The worker starts with the first job (its imports take a second or two of CPU) and ends with
+    `close`. `on_trained` is called from another thread with each job that is done (live running
+    appends the control record `trained` then). As a follower of `jobs` it starts each requested job
+    after its commit.
+    """
+
+    streams = (JOBS,)
+
+    def __init__(
+        self,
+        directory: Path,
+        read_outcomes: ReadOutcomes,
+        problem: Problem,
+        features: Sequence[str] = (),
+        on_trained: Callable[[str], None] | None = None,
+    ) -> None:
+        self._directory = directory
+        self._read = read_outcomes
+        self._problem = problem
+        self._features = features or FeatureSet(problem).names
+        self._on_trained = on_trained
+        self._changed = Condition()
+        self._tasks: dict[str, Task] = {}
+        self._errors: dict[str, str] = {}
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._closing = False
+        self._cpu_before = 0.0
+        self._cpu_seconds = 0.0
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU of all workers and their fits so far, as last reported."""
+        return self._cpu_before + self._cpu_seconds
+
+    def position(self) -> dict[str, int]:
+        """From the first job on: starting one again whose result is there does nothing."""
+        return {}
+
+    def follow(self, records: Sequence[Record]) -> None:
+        """Start what was requested and is not over yet."""
+        over = {r.value.job for r in records if r.value.state not in ("requested", "running")}
+        for record in records:
+            if record.value.state == "requested" and record.value.job not in over:
+                self.start(record.value)
+
+    def start(self, job: Job) -> None:
+        """Have `job` fitted, unless its result is there or under way."""
+        path = self._path(job)
+        with self._changed:
+            if self._closing or path.exists() or path.name in self._tasks:
+                return
+        budget = self._problem.retraining.budget
+        outcomes = self._read(job.start, job.end)
+        request = request_of(job, self._problem, self._features, outcomes)
+        task = Task(
+            job=path.name,
+            name=job.job,
+            request=str(path.with_suffix(".request")),
+            result=str(path),
+            log=str(self._directory / "worker.log"),
+            seconds=budget.seconds,
+            memory_mb=budget.memory_mb,
+        )
+        write_durably(Path(task.request), msgspec.msgpack.encode(request))
+        with self._changed:
+            self._tasks[task.job] = task
+            self._send(task)
+
+    def result(self, job: Job) -> Mapping[str, Any]:
+        """See `shared.stage.Training`.
+
+        Raises:
+            Fatal: the result cannot be written down (a full disk), or the training is closed.
+        """
+        path = self._path(job)
+        self.start(job)
+        with self._changed:
+            self._changed.wait_for(lambda: path.name not in self._tasks or self._closing)
+            if error := self._errors.pop(path.name, ""):
+                raise Fatal(error)
+            if not path.exists():
+                raise Fatal(f"{job.job} was broken off because the run is ending; start it again")
+        return msgspec.structs.asdict(msgspec.msgpack.decode(path.read_bytes(), type=FitResult))
 
     def close(self) -> None:
-        """Nothing to end."""
+        """End the worker; a fit that is under way is dropped, and done anew at the next start."""
+        with self._changed:
+            self._closing = True
+            worker, self._worker = self._worker, None
+            self._changed.notify_all()
+        if worker is None:
+            return
+        if worker.stdin is not None:
+            with suppress(BrokenPipeError):
+                worker.stdin.close()
+        try:
+            worker.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            worker.kill()
+            worker.wait()
+
+    def _path(self, job: Job) -> Path:
+        """One file a record: another job of the same name has another."""
+        return self._directory / f"{sha256(msgspec.json.encode(job)).hexdigest()[:24]}.result"
+
+    def _send(self, task: Task) -> None:
+        if self._worker is None or self._worker.poll() is not None:
+            self._worker = self._spawn()
+        stdin = self._worker.stdin
+        assert stdin is not None
+        with suppress(BrokenPipeError):  # the listener sees the same end, and says so
+            stdin.write(msgspec.json.encode(task) + b"\n")
+            stdin.flush()
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        """A new worker in a session of its own: Ctrl-C at the terminal is not for it."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
+        with (self._directory / "worker.log").open("wb") as log:
+            worker = subprocess.Popen(
+                [sys.executable, "-P", "-m", "services.trainer.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
+                start_new_session=True,
+            )
+        Thread(target=self._listen, args=(worker,), name="training", daemon=True).start()
+        return worker
+
+    def _listen(self, worker: subprocess.Popen[bytes]) -> None:
+        """Take the worker's answers until it ends; if it ends unasked, what it had is failed."""
+        assert worker.stdout is not None
+        ready = False
+        with worker.stdout:
+            for line in worker.stdout:
+                self._take(msgspec.json.decode(line, type=Answer))
+                ready = True
+        with self._changed:
+            if self._closing:
+                return
+            lost = list(self._tasks.values())
+            self._cpu_before, self._cpu_seconds = self.cpu_seconds, 0.0
+        for task in lost:
+            self._give_up(task, ready, f"(exit code {worker.wait()}; see {task.log})")
+
+    def _give_up(self, task: Task, ready: bool, how: str) -> None:
+        """A worker that cannot even start is no job's fault: then nothing durable is said of it."""
+        error = "" if ready else f"the training process could not start {how}"
+        try:
+            if ready and not Path(task.result).exists():
+                why = failed(f"the training process ended unasked {how}")
+                write_durably(Path(task.result), msgspec.msgpack.encode(why))
+        except (HeadraceError, OSError) as refused:  # told to whoever waits
+            error = str(refused)
+        self._take(Answer(job=task.job, cpu_seconds=0.0, error=error))
+
+    def _take(self, answer: Answer) -> None:
+        with self._changed:
+            self._cpu_seconds = max(self._cpu_seconds, answer.cpu_seconds)
+            task = self._tasks.pop(answer.job, None)
+            if answer.error:
+                self._errors[answer.job] = answer.error
+            self._changed.notify_all()
+        if task is None:
+            return
+        Path(task.request).unlink(missing_ok=True)
+        self._prune()
+        if self._on_trained is not None and not answer.error:
+            self._on_trained(task.name)
+
+    def _prune(self) -> None:
+        results = sorted(self._directory.glob("*.result"), key=lambda path: path.stat().st_mtime)
+        for path in results[:-RESULTS_KEPT]:
+            path.unlink(missing_ok=True)
+
+
+def request_of(
+    job: Job, problem: Problem, features: Sequence[str], outcomes: Sequence[Outcome]
+) -> FitRequest:
+    """Everything that decides the job's result, and what says later how it was made."""
+    return FitRequest(
+        job=job,
+        version=version_of(job),
+        problem=problem.model_dump_json(),
+        features=list(features),
+        outcomes=list(outcomes),
+        libraries={name: version(name) for name in LIBRARIES},
+        code=code_digest(),
+    )
+
+
+@cache
+def code_digest() -> str:
+    """SHA-256 over the source that decides a fit, file by file."""
+    digest = sha256()
+    for folder in _CODE:
+        for path in sorted((_ROOT / folder).glob("*.py")):
+            digest.update(f"{folder}/{path.name}\n".encode())
+            digest.update(sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,216 @@
+"""The process that fits: it imports once, then forks one child a job.
+
+`python -m services.trainer.worker` reads one task a line from standard input and answers one line a
+task. A child has limits that the kernel keeps: a timer that kills it, and an address space. However a
+child ends, there is a durable result, so that every replay sees the same; only when this process is
+told to end (its input is closed) is a running job dropped without one, to be fitted anew later.
+"""
+
+import ctypes
+import gc
+import os
+import resource
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+import numpy as np
+
+from services.trainer.fit import fit
+from services.trainer.request import Answer, FitRequest, FitResult, Task, failed
+from shared.durable import write_durably
+from shared.errors import HeadraceError
+from shared.models.artefact import anchor_from_bytes
+from shared.models.rows import matrix
+from shared.models.stacker import Stacker
+from shared.models.trees_anchor import compile_traversal
+from shared.problem.spec import Problem
+
+NICENESS = 10
+LATENCY_ROWS = 64
+_PR_SET_PDEATHSIG = 1
+_DONE, _NO_DISK = 0, 2
+_CHUNK_BYTES = 65_536
+
+
+def main() -> None:
+    """Serve tasks until standard input is closed."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # the run that started us decides, by closing our input
+    os.nice(NICENESS)
+    _warm_up()
+    gc.freeze()  # what is imported by now is not copied by children
+    _say(Answer(cpu_seconds=_cpu_seconds()))
+    for line in _lines():
+        _say(_serve(msgspec.json.decode(line, type=Task)))
+
+
+def _warm_up() -> None:
+    """Load the compiled code that every child needs, once."""
+    said, y = np.full((2, 2, 2), 0.5, np.float32), np.array([0, 1])
+    logits, blend = Stacker("binary", ("a", "b")), Stacker("regression", ("a", "b"))
+    logits.learn_many(said, logits.predict_many(said).members, y)
+    blend.learn_many(said[:, :, :1], blend.predict_many(said[:, :, :1]).members, y * 1.0)
+    compile_traversal()
+
+
+def _serve(task: Task) -> Answer:
+    """Run one task in a child; its answer, with the result on disk."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        _child(task)
+    os.close(write)
+    if not _ended(read):
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        sys.exit(0)
+    os.close(read)
+    _, status = os.waitpid(pid, 0)
+    error = ""
+    if os.waitstatus_to_exitcode(status) != _DONE:
+        try:
+            _store(task, failed(_why(task, os.waitstatus_to_exitcode(status))))
+        except HeadraceError as refused:
+            error = str(refused)
+    return Answer(job=task.job, cpu_seconds=_cpu_seconds(), error=error)
+
+
+def _child(task: Task) -> NoReturn:
+    """Fit under limits, store the result, end; nothing of the parent's is run on the way out."""
+    code = _NO_DISK
+    try:
+        _die_with_parent()
+        _limit(task)
+        _store(task, _fitted(task))
+        code = _DONE
+    except BaseException:  # noqa: BLE001  the child ends here, whatever it was
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _fitted(task: Task) -> FitResult:
+    """The result; whatever goes wrong in a fit is a failed job, not a crash."""
+    try:
+        request = msgspec.msgpack.decode(Path(task.request).read_bytes(), type=FitRequest)
+        result = fit(request)
+        result.board["fit_seconds"] = round(time.process_time(), 3)
+        return _checked(request, result)
+    except MemoryError:
+        return failed(_too_large(task))
+    except Exception as error:  # noqa: BLE001  any failure of a fit is recorded
+        traceback.print_exc()
+        return failed(f"the fit broke off: {type(error).__name__}: {error} (see {task.log})")
+
+
+def _checked(request: FitRequest, result: FitResult) -> FitResult:
+    """The safety limit on serving time, in CPU seconds of one row at a time."""
+    if result.artefact is None:
+        return result
+    anchor = anchor_from_bytes(result.artefact)
+    rows = [outcome.features for outcome in request.outcomes[-LATENCY_ROWS:]]
+    x = np.ascontiguousarray(matrix(rows, request.features))
+    anchor.predict_many(x[:1])  # compiles
+    started = time.process_time()
+    for i in range(len(x)):
+        anchor.predict_many(x[i : i + 1])
+    took = (time.process_time() - started) / len(x)
+    result.board["one_row_seconds"] = took
+    most = Problem.model_validate_json(request.problem).acceptance.max_latency_ms
+    if took * 1000 <= most:
+        return result
+    return failed(
+        f"serving one event takes {took * 1000:.2f} ms of CPU; "
+        f"acceptance.max_latency_ms allows {most:g}"
+    )
+
+
+def _store(task: Task, result: FitResult) -> None:
+    write_durably(Path(task.result), msgspec.msgpack.encode(result))
+
+
+def _why(task: Task, code: int) -> str:
+    """An exit code of a child that left no result, in words."""
+    if code == -signal.SIGALRM:
+        return (
+            f"stopped after {task.seconds:g} seconds (retraining.budget.seconds); "
+            "use fewer rows or candidates, or allow more time"
+        )
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"the fit was ended by {name}; out of memory? ({_too_large(task)}; see {task.log})"
+    return f"the fit ended without a result (exit code {code}; see {task.log})"
+
+
+def _too_large(task: Task) -> str:
+    return f"the fit may use {task.memory_mb:,} MB (retraining.budget.memory_mb) and needed more"
+
+
+def _limit(task: Task) -> None:
+    """The kernel ends us after the time allowed, and refuses memory beyond what is allowed on top."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, task.seconds)
+    most = _address_space_bytes() + task.memory_mb * 1024 * 1024
+    with suppress(ValueError, OSError):  # a smaller hard limit is in force already
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def _address_space_bytes() -> int:
+    """What this process has mapped so far (libraries mostly); 0 where /proc does not say."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[0]) * resource.getpagesize()
+
+
+def _die_with_parent() -> None:
+    """Linux: no child outlives its killed parent; elsewhere the timer ends it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == 1:
+            os._exit(_NO_DISK)
+
+
+def _lines() -> Iterator[bytes]:
+    """Lines of standard input, read without a buffer that `select` would not see."""
+    rest = b""
+    while chunk := os.read(sys.stdin.fileno(), _CHUNK_BYTES):
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from lines
+
+
+def _ended(read: int) -> bool:
+    """Wait for the child to end (its end of the pipe closes); False if our input closed first."""
+    poll = select.poll()
+    poll.register(read, select.POLLHUP)
+    poll.register(sys.stdin.fileno(), select.POLLHUP)
+    while True:
+        if events := poll.poll():
+            return any(descriptor == read for descriptor, _ in events)
+
+
+def _cpu_seconds() -> float:
+    own = time.process_time()
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own + children.ru_utime + children.ru_stime
+
+
+def _say(answer: Answer) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
