@@ -27,10 +27,7 @@ RATE_POINTS = 5
 
 def chart(board: Board, rows: Sequence[ScoreRow]) -> dict[str, Any]:
     """Everything that the picture needs, as JSON values; `null` where nothing was scored."""
-    points = [*board.timeline.points]
-    now = board.point()
-    if now.predictions and (not points or points[-1] != now):
-        points.append(now)
+    points = board.line()
     window = board.problem.evaluation.window
     return {
         "place": [point.predictions for point in points],

@@ -6,14 +6,14 @@ from hashlib import sha256
 from typing import Any
 
 import msgspec
-from shared.features.feature_set import FeatureSet
 
-from services.console.contest import PUBLISHED, Contest
+from services.console.contest import Contest
 from services.console.ledger import Ledger, Swap
 from services.console.spread import Spread
 from services.console.summary import summary
 from services.console.timeline import Point, Timeline
 from shared.errors import Reject
+from shared.features.feature_set import FeatureSet
 from shared.messages.codec import encode
 from shared.messages.streams import (
     ALERTS,
@@ -149,6 +149,14 @@ class Board:
         sums = self.contest.sums()
         return Point(counts.predictions, counts.outcomes, counts.rejected, time_s, sums)
 
+    def line(self) -> list[Point]:
+        """The whole time line up to now; finer over the newest window."""
+        merged = {point.predictions: point for point in (*self.timeline.points, *self.recent)}
+        now = self.point()
+        if now.predictions:
+            merged[now.predictions] = now
+        return [merged[place] for place in sorted(merged)]
+
     def _predicted(self, prediction: Prediction) -> None:
         counts = self.counts
         counts.predictions += 1
@@ -220,11 +228,3 @@ class Board:
             self.counts.ended = False
         elif control.command == "end":
             self.counts.ended = True
-
-
-def window_start(board: Board) -> Point | None:
-    """The newest kept point at least one window of outcomes back; None: the window is everything."""
-    return board.recent[0] if len(board.recent) > RECENT else None
-
-
-__all__ = ["PUBLISHED", "Board", "Counts", "window_start"]

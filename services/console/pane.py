@@ -28,6 +28,7 @@ class Pane:
         self._looked_s = float("-inf")
         self._made_s = float("-inf")
         self._cost_s = 0.0
+        self.closed = False
         self._speed: tuple[float, int, float | None] = (float("-inf"), 0, None)
 
     def refresh(self, board: Board, force: bool = False) -> None:
@@ -48,6 +49,10 @@ class Pane:
             self._looked_s = self._clock_s()
             self._changed.wait_for(lambda: self._view is not None, wait_s)
             return self._view
+
+    def close(self) -> None:
+        """The run is over and the server about to stop: live streams end."""
+        self.closed = True
 
     @property
     def age_s(self) -> float:

@@ -6,7 +6,8 @@ Nothing here holds state of its own: every answer is made from the newest whole 
 import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
+from itertools import count
 from threading import Lock
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import parse_qs
@@ -17,7 +18,9 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.console.core import Board
 from services.console.measures import Measures
@@ -33,7 +36,9 @@ Submit = Callable[[Control], None]
 Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
 
 TICK_S = 1.0
-HEARTBEAT_TICKS = 15
+TURNS = 5
+"""Looks in a tick whether the stream should end."""
+HEARTBEAT_TURNS = 75
 HOSTS = ("127.0.0.1", "localhost")
 MOST_BYTES = 16_384
 STALLED_S = 60.0
@@ -87,7 +92,7 @@ def make_app(
     token = secrets.token_urlsafe(24)
     app = FastAPI(title=f"Headrace: {problem.name}", docs_url=None, redoc_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app.middleware("http")(_with_headers)
+    app.add_middleware(_WithHeaders)
     pages = Pages(problem, token)
     _show(app, pane, _Frames(pane, pages), pages)
     _twins(app, pane)
@@ -97,15 +102,23 @@ def make_app(
     return app
 
 
-async def _with_headers(
-    request: Request, follow: Callable[[Request], Awaitable[Response]]
-) -> Response:
-    response = await follow(request)
-    for name, value in _HEADERS.items():
-        response.headers[name] = value
-    asset = request.url.path.startswith("/static/")
-    response.headers.setdefault("Cache-Control", "no-cache" if asset else "no-store")
-    return response
+class _WithHeaders:
+    """ASGI middleware: the security headers on every answer, also on streams."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        cache = "no-cache" if scope.get("path", "").startswith("/static/") else "no-store"
+
+        async def send_with(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(_HEADERS)
+                headers.setdefault("Cache-Control", cache)
+            await send(message)
+
+        await self._app(scope, receive, send_with)
 
 
 def _seen(pane: Pane) -> View:
@@ -122,25 +135,28 @@ def _show(app: FastAPI, pane: Pane, frames: _Frames, pages: Pages) -> None:
 
     @app.get("/live")
     def live(request: Request) -> StreamingResponse:
-        stream = _events(request, frames)
+        stream = _events(request, pane, frames)
         return StreamingResponse(stream, media_type="text/event-stream")
 
 
-async def _events(request: Request, frames: _Frames) -> AsyncIterator[str]:
+async def _events(request: Request, pane: Pane, frames: _Frames) -> AsyncIterator[str]:
     """Parts as they change, as server-sent events (WHATWG HTML, section 9.2)."""
     sent: dict[str, str] = {}
-    quiet = 0
-    while not await request.is_disconnected():
+    for turn in count():
+        if pane.closed or await request.is_disconnected():
+            return
+        if turn % TURNS:
+            await asyncio.sleep(TICK_S / TURNS)
+            continue
         parts = await run_in_threadpool(frames.newest, request.url.netloc)
-        changed = {name: text for name, text in parts.items() if sent.get(name) != text}
-        for name, text in changed.items():
-            lines = "\n".join(f"data: {line}" for line in text.splitlines())
-            yield f"event: {name}\n{lines}\n\n"
+        for name, text in parts.items():
+            if sent.get(name) != text:
+                lines = "\n".join(f"data: {line}" for line in text.splitlines())
+                yield f"event: {name}\n{lines}\n\n"
         sent = dict(parts)
-        quiet = 0 if changed else quiet + 1
-        if quiet and quiet % HEARTBEAT_TICKS == 0:
+        if turn % HEARTBEAT_TURNS == 0:
             yield ": still here\n\n"
-        await asyncio.sleep(TICK_S)
+        await asyncio.sleep(TICK_S / TURNS)
 
 
 def _twins(app: FastAPI, pane: Pane) -> None:

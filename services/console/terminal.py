@@ -152,7 +152,7 @@ def _counting(board: Board, speed: float) -> Text:
 
 def _lines(board: Board) -> list[RenderableType]:
     """The published figure over the run, as a line of blocks."""
-    points = [*board.timeline.points, board.point()]
+    points = board.line()
     values = [
         shown(board, loss)
         for loss in windowed(points, "published", board.problem.evaluation.window)

@@ -113,6 +113,13 @@ def windowed(points: Sequence[Point], name: str, window: int) -> list[float | No
     return out
 
 
+def newest(points: Sequence[Point], name: str, window: int) -> Sequence[Point]:
+    """The points that span the newest >= `window` outcomes of `name`; all if there are fewer."""
+    until = _sums(points[-1:], name)[-1][0] - window
+    start = sum(point.sums.get(name, _NONE)[0] <= until for point in points)
+    return points[max(start - 1, 0) :]
+
+
 def cumulative(points: Sequence[Point], name: str) -> list[float | None]:
     """Mean loss of `name` over all its outcomes up to each point; None as in `windowed`."""
     sums = _sums(points, name)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.console.core import PUBLISHED, Board, window_start
-from services.console.timeline import Point, half_width
+from services.console.contest import PUBLISHED
+from services.console.core import Board
+from services.console.timeline import Point, half_width, newest
 from services.console.words import Figure, count, counted, duration, moment, number, rate, share
 
 KINDS = {"majority": "says the most frequent class so far", "mean": "says the mean label so far"}
@@ -58,7 +59,7 @@ def gap_text(board: Board, value: float, signed: bool = True) -> str:
 
 def score_rows(board: Board) -> list[ScoreRow]:
     """Published first, then baselines from best to worst, then shadows."""
-    points = [*board.timeline.points, board.point()]
+    points = board.line() or [board.point()]
     figures = board.contest.figures()
     rows = [_score_row(board, name, points, figures[name]) for name in figures]
     order = {"published": 0, "baseline": 1, "shadow": 2}
@@ -71,9 +72,10 @@ def _score_row(
     board: Board, name: str, points: Sequence[Point], figures: dict[str, float]
 ) -> ScoreRow:
     n, loss, gain = points[-1].sums.get(name, (0, 0.0, 0.0))
-    window = [*board.recent, points[-1]]
-    start = window_start(board)
-    n0, loss0, _ = start.sums.get(name, (0, 0.0, 0.0)) if start else (0, 0.0, 0.0)
+    size = board.problem.evaluation.window
+    full = n >= size
+    window = newest(points, name, size)
+    n0, loss0, _ = window[0].sums.get(name, (0, 0.0, 0.0)) if full else (0, 0.0, 0.0)
     kind, _, version = name.partition(":")
     shadow = kind == "shadow"
     live = not shadow or version in board.live.shadows
@@ -88,7 +90,7 @@ def _score_row(
         overall_sure=_width(points, name, 1),
         newest=shown(board, (loss - loss0) / fresh) if fresh else None,
         newest_n=fresh,
-        newest_sure=_width(window, name, 1) if start else None,
+        newest_sure=_width(window, name, 1) if full and live else None,
         behind=gain / n if n and name != PUBLISHED else None,
         behind_sure=_width(points, name, 2) if name != PUBLISHED else None,
         figures=figures,
@@ -158,7 +160,7 @@ def _overall(board: Board, row: ScoreRow) -> Figure:
 def _newest(board: Board, row: ScoreRow) -> Figure:
     window = board.problem.evaluation.window
     of = f"the newest {counted(row.newest_n, 'labelled prediction')}"
-    if window_start(board) is None:
+    if row.n < window:
         of = f"all {count(row.newest_n)} so far: fewer than the window of {count(window)}"
     return Figure(
         "newest",
@@ -210,7 +212,7 @@ def _events(board: Board) -> Figure:
 
 
 def _rate(board: Board) -> Figure:
-    points = [*board.timeline.points[-20:], board.point()]
+    points = board.line()[-20:] or [board.point()]
     first, last = points[0], points[-1]
     span_s = last.time_s - first.time_s
     per_second = (last.predictions - first.predictions) / span_s if span_s > 0 else None

@@ -9,9 +9,9 @@ window.headraceChart = (() => {
     no_change: { color: "--line-no-change", width: 1.6, dash: [2, 4] },
     majority: { color: "--line-majority", width: 1.4, dash: [1, 3] },
     mean: { color: "--line-majority", width: 1.4, dash: [1, 3] },
-    shadow: { color: "--line-shadow", width: 1.6, dash: [10, 3, 2, 3] },
     rule: { color: "--line-rule", width: 1.4, dash: [5, 3, 1, 3] },
   };
+  const SHADOWS = [[10, 3, 2, 3], [3, 2], [12, 4]].map((dash) => ({ color: "--line-shadow", width: 1.6, dash }));
   const chart = document.getElementById("chart");
   const lanes = document.getElementById("lanes");
   const rate = document.getElementById("rate");
@@ -24,7 +24,9 @@ window.headraceChart = (() => {
 
   const chosen = (name) => document.querySelector(`input[name="${name}"]:checked`).value;
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const look = (series) => LINES[series.name] || (series.kind === "shadow" ? LINES.shadow : LINES.rule);
+  const look = (series) => LINES[series.name] || (series.kind === "shadow"
+    ? SHADOWS[data.series.filter((s) => s.kind === "shadow").map((s) => s.name).sort().indexOf(series.name) % SHADOWS.length]
+    : LINES.rule);
   const isTime = () => chosen("axis") === "time_s";
   const share = () => data.metric === "accuracy";
   const show = (v) => v == null ? "–" : share() ? (100 * v).toFixed(1) + " %" : Number(v.toPrecision(4)).toLocaleString("en");
@@ -72,7 +74,8 @@ window.headraceChart = (() => {
       series: [{}, ...series],
       hooks: {
         setCursor: [read],
-        setScale: [(u, key) => { if (key === "x") { place(); link(u); } }],
+        setScale: [(u, key) => { if (key === "x") link(u); }],
+        draw: [place],
         setSelect: [(u) => { if (u.select.width > 0) { zoomed = true; whole.hidden = false; } }],
       },
     }, columns(), chart);
@@ -85,7 +88,7 @@ window.headraceChart = (() => {
       axes: axes((v) => v, true),
       series: [{}, { label: "event rate", stroke: style("--muted"), fill: style("--wash"), width: 1.2, points: { show: false } }],
     }, [columns()[0], data.rate], rate);
-    buildLegend(); drawLanes(); place();
+    buildLegend(); drawLanes();
   }
 
   function link(u) {
@@ -116,7 +119,7 @@ window.headraceChart = (() => {
       row.append(track);
       return row;
     }));
-    const name = element("span", "lane-name", `Event rate: events a ${data.rate_unit} of event time`);
+    const name = element("span", "lane-name", `Events a ${data.rate_unit} (event time)`);
     const row = element("div", "lane lane-rate"); row.append(name); lanes.append(row);
     main.over.querySelectorAll(".mark").forEach((mark) => mark.remove());
     for (const lane of data.lanes) for (const item of lane.items) {
@@ -144,7 +147,7 @@ window.headraceChart = (() => {
         const off = to < 0 || from > width;
         bar.hidden = off;
         if (off) continue;
-        const words = bar.item.glyph.length * 12 + bar.item.text.length * 6.6 + 12;
+        const words = bar.item.glyph.length * 12 + bar.item.text.length * 7.3 + 14;
         const room = Math.max(right - left, 20);
         const start = Math.min(left, width - 20);
         const fits = room >= words || start + words <= width;
