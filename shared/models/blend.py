@@ -22,7 +22,6 @@ ANSWER = 3  # the row of `members` that holds the answer itself
 E_MEMORY, R_MEMORY = 100.0, 300.0  # labels: experts' and members' squared errors
 E_SHARP, R_SHARP = 4.0, 20.0
 CUT = 5.0  # errors of the best expert that a difference may be
-LARGEST_TRACE = 100.0
 MISS = 0.1  # share of targets outside the interval
 TINY = 1e-12
 N_DONE, HALF_WIDTH = 0, 1  # places in `track`
@@ -117,7 +116,7 @@ def learn_block(
             target = min(6.0, max(-6.0, (y[i] - base) / unit))
             for r in range(FORGET.shape[0]):
                 off = target - dot(w[r], f)
-                rls_step(w[r], inverse[r], FORGET[r], f, off, LARGEST_TRACE)
+                rls_step(w[r], inverse[r], FORGET[r], f, off, int(seen[0]))
         seen[0] += 1.0
         for e in range(n_experts):
             off = said[i, columns[e], 0] - y[i]

@@ -9,7 +9,7 @@ from shared.models.port import F32, F64, FAST, Expert, Labels, Rows
 
 FORGET = (0.9995, 0.99)
 WAIT = 30.0  # events before the first step: the scale must have settled
-LARGEST_TRACE = 1e4  # of the inverse covariance: no wind-up without excitation
+RIDGE = 0.1  # least information kept about a weight; an event of one deviation brings 1
 CUT = 6.0  # deviations of the target a prediction may lie off
 LONGEST = 120  # features used: the cost is quadratic
 Y_MEMORY = 0.0005
@@ -35,22 +35,33 @@ def dot(w: F64, f: F64) -> float:
 
 
 @njit(cache=True, fastmath=FAST)
-def rls_step(w: F64, inverse: F64, forget: float, f: F64, error: float, largest: float) -> None:
-    """One step of recursive least squares on an event of features `f` missed by `error`."""
+def _observe(inverse: F64, k: F64, den: float, keep: float) -> None:
+    """`inverse` = (inverse - k k' / den) / keep, exactly symmetric."""
+    for j in range(k.shape[0]):
+        for q in range(j + 1):
+            inverse[j, q] = (inverse[j, q] - k[j] * k[q] / den) / keep
+            inverse[q, j] = inverse[j, q]
+
+
+@njit(cache=True, fastmath=FAST)
+def rls_step(w: F64, inverse: F64, keep: float, f: F64, error: float, turn: int) -> None:
+    """One step of recursive least squares on an event of features `f` missed by `error`.
+
+    What forgetting takes, a ridge gives back: each event also observes coordinate `turn` mod n as it
+    is, so that `inverse` stays below 1 / RIDGE where the features do not move (no wind-up).
+    """
     n = f.shape[0]
     k = np.empty(n)
-    den = forget
+    den = keep
     for j in range(n):
         k[j] = dot(inverse[j], f)
         den += k[j] * f[j]
-    trace = 0.0
     for j in range(n):
         w[j] += k[j] / den * error
-        for q in range(n):
-            inverse[j, q] = (inverse[j, q] - k[j] * k[q] / den) / forget
-        trace += inverse[j, j]
-    if trace > largest:
-        inverse *= largest / trace
+    _observe(inverse, k, den, keep)
+    j = turn % n
+    k[:] = inverse[j]
+    _observe(inverse, k, 1.0 / (RIDGE * n * (1.0 - keep)) + k[j], 1.0)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -79,7 +90,7 @@ def _learn(z: F64, y: F64, w: F64, inverse: F64, forget: F64, scale: F64) -> Non
             target = (y[i] - scale[1]) / math.sqrt(scale[2])
             for r in range(w.shape[0]):
                 p = min(CUT, max(-CUT, dot(w[r], f)))
-                rls_step(w[r], inverse[r], forget[r], f, target - p, LARGEST_TRACE)
+                rls_step(w[r], inverse[r], forget[r], f, target - p, int(scale[0]))
         move_target(scale, y[i])
 
 

@@ -1,6 +1,8 @@
 """Compile every kernel a task needs, so that the first event does not wait for the compiler."""
 
+import hashlib
 from collections.abc import Sequence
+from importlib import resources
 
 import numpy as np
 
@@ -8,6 +10,19 @@ from shared.models.codec import from_bytes, to_bytes
 from shared.models.pool import Pool
 from shared.models.port import Task
 from shared.models.trees_anchor import compile_traversal
+
+
+def kernels_digest() -> str:
+    """A name for numba's cache directory: a digest of every source of this package.
+
+    Numba's own cache knows a kernel by its file alone: it would serve a stale one after a change to a
+    kernel that it calls from another file.
+    """
+    digest = hashlib.sha256()
+    sources = [f for f in resources.files("shared.models").iterdir() if f.name.endswith(".py")]
+    for source in sorted(sources, key=lambda f: f.name):
+        digest.update(source.name.encode() + b"\0" + source.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:

@@ -29,6 +29,7 @@ def check_model(make: Make, x: F64, y: Labels, late_by: int = 5) -> None:
     again, state_again = run(make, x, y, late_by)
     assert said == again, "the same input twice gave other bytes"
     assert state == state_again, "the same input twice left another state"
+    check_predict_only_counts(make, x, y)
     check_predict_splits(make, x, y)
     check_learn_splits(make, x, y)
     check_every_cut(make, x, y, late_by, said, state)
@@ -73,6 +74,17 @@ def splits(n: int) -> list[list[int]]:
     uneven = [1, 2, 7, 16, 33]
     uneven.append(n - sum(uneven))
     return [[n], [1] * n, uneven]
+
+
+def check_predict_only_counts(make: Make, x: F64, y: Labels) -> None:
+    model = taught(make, x, y, [len(x)])
+    before = model.snapshot()
+    model.predict(x)
+    after = model.snapshot()
+    for counts in ("counts", "bank/counts"):  # of a bank: how many events are pending
+        before.pop(counts, None)
+        after.pop(counts, None)
+    assert pack(before) == pack(after), "predicting changed the state"
 
 
 def check_predict_splits(make: Make, x: F64, y: Labels) -> None:

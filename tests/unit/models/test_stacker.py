@@ -151,11 +151,11 @@ class SlowBlend:
             base, f, unit = self.basis(said)
             target = np.clip((y - base) / unit, -6, 6)
             for r, forget in enumerate(blend.FORGET):
-                k = self.inv[r] @ f
-                den = forget + k @ f
-                self.w[r] += k / den * (target - self.w[r] @ f)
-                self.inv[r] = (self.inv[r] - np.outer(k, k) / den) / forget
-                self.inv[r] *= min(1.0, 100 / np.trace(self.inv[r]))
+                info = forget * np.linalg.inv(self.inv[r]) + np.outer(f, f)
+                gain = np.linalg.solve(info, f)
+                self.w[r] += gain * (target - self.w[r] @ f)
+                info[self.n % E, self.n % E] += 0.1 * E * (1 - forget)
+                self.inv[r] = np.linalg.inv(info)
         self.n += 1
         self.error += ((said - y) ** 2 - self.error) / min(100, self.n)
 
