@@ -54,8 +54,9 @@ def arrivals(
     A tick comes at each multiple of `source.tick` of event time, after the labels of that time,
     before its events. Lines of `labels` come by their time, those without one at the end; the ones
     with a time must stand first. Event time never goes back here: an event with an earlier time, or
-    without a usable one, arrives when its predecessor did. An event without an id is named
-    `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
+    without a usable one, arrives when its predecessor did. So does one that is further ahead of the
+    next row than `events.allow_ahead`: one wild time does not move the clock. An event without an id
+    is named `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
     """
     return _Replay(problem, labels).run(rows)
 
@@ -64,6 +65,7 @@ class _Replay:
     def __init__(self, problem: Problem, labels: Iterable[LabelLine]) -> None:
         self._topic = f"{problem.name}.events:0"
         self._timed = problem.events.time is not None
+        self._ahead = problem.events.allow_ahead
         self._delay = problem.label.delay
         self._delay_events = problem.label.delay_events
         self._tick = problem.source.tick if problem.source else timedelta(hours=1)
@@ -77,8 +79,8 @@ class _Replay:
     def run(self, rows: Iterable[Row]) -> Iterator[Arrival]:
         """The whole replay."""
         started = False
-        for n, row in enumerate(rows):
-            at = row.time if self._timed else BEGINNING + timedelta(seconds=n)
+        for n, (row, after) in enumerate(_with_next(rows)):
+            at = self._time(n, row, after)
             if not started:
                 started = True
                 yield from self._start(at or BEGINNING)
@@ -91,6 +93,14 @@ class _Replay:
         if not started:
             yield from self._start(BEGINNING)
         yield from self._finish()
+
+    def _time(self, n: int, row: Row, after: Row | None) -> datetime | None:
+        """Event time; None when the clock should not heed it."""
+        if not self._timed:
+            return BEGINNING + timedelta(seconds=n)
+        if self._ahead is None or row.time is None or after is None or after.time is None:
+            return row.time
+        return None if row.time - after.time > self._ahead else row.time
 
     def _start(self, now: datetime) -> Iterator[Arrival]:
         self._now = now
@@ -160,6 +170,16 @@ class _Replay:
             return
         heappush(self._due, _Due(line.time, _LABEL_LINE, 0, line.id, line.value))
         self._labels_due += 1
+
+
+def _with_next(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:
+    row: Row | None = None
+    for after in rows:
+        if row is not None:
+            yield row, after
+        row = after
+    if row is not None:
+        yield row, None
 
 
 def _control(

@@ -11,6 +11,7 @@ from services.collector.sources.row import (
     Row,
     cell_readers,
     check_columns,
+    is_unicode,
     label_reader,
     text_cell,
     text_of,
@@ -82,10 +83,7 @@ def _rows(lines: _Lines, path: Path, problem: Problem) -> Iterator[Row]:
         name = text_of(values[events.id]) if events.id else None
         time = time_of(values[events.time]) if events.time else None
         key = text_of(values[events.key]) if events.key else None
-        try:
-            yield Row(encode(values), label, name, time, key)
-        except UnicodeEncodeError:
-            yield Row(lines.raw())
+        yield Row(encode(values), label, name, time, key)
 
 
 def _cells(lines: _Lines, width: int, delimiter: str) -> Iterator[list[str] | bytes]:
@@ -102,4 +100,5 @@ def _cells(lines: _Lines, width: int, delimiter: str) -> Iterator[list[str] | by
             return
         if not cells:
             continue  # an empty line
-        yield lines.raw() if len(cells) > width else cells + [""] * (width - len(cells))
+        readable = len(cells) <= width and is_unicode("".join(cells))
+        yield cells + [""] * (width - len(cells)) if readable else lines.raw()

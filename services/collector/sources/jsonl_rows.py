@@ -5,7 +5,7 @@ from json import JSONDecoder
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from services.collector.sources.row import Row, label_reader, text_of, time_of
+from services.collector.sources.row import Row, is_unicode, label_reader, text_of, time_of
 from shared.errors import UsageError
 from shared.problem.spec import Problem
 
@@ -117,10 +117,11 @@ def _without(text: str, member: Member, last: bool) -> str:
 
 
 def _scalar(member: Member, text: str) -> Any:
-    """The label's value; an array or object as its JSON text, for the joiner to reject."""
-    if isinstance(member.value, list | dict):
+    """The label's value; what is no scalar, or no Unicode, as JSON text for the joiner to reject."""
+    value = member.value
+    if isinstance(value, list | dict) or (isinstance(value, str) and not is_unicode(value)):
         return text[member.value_start : member.end]
-    return member.value
+    return value
 
 
 def _past_blanks(text: str, at: int) -> int:

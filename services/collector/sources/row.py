@@ -1,7 +1,7 @@
 """What every format makes of a row, and how cells become JSON values, labels, ids and times."""
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from difflib import get_close_matches
 from math import isfinite, isinf, isnan
 from pathlib import Path
@@ -11,11 +11,10 @@ from shared.errors import UsageError
 from shared.messages.types import Value
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem, Scalar
+from shared.problem.times import parse_time
 
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _BOOLEANS = {"true": True, "false": False}
-_MILLISECONDS_FROM = 1e11
-"""Numbers from here on are taken for milliseconds since 1970, below for seconds (until year 5138)."""
 
 
 class Row(NamedTuple):
@@ -68,23 +67,28 @@ def json_number(value: float) -> float | str | None:
 
 
 def text_of(value: Any) -> str | None:
-    """An id or a key as text; None when it is missing or no scalar."""
-    return scalar_text(value) if isinstance(value, str | bool | int | float) else None
+    """An id or a key as text; None when it is missing, no scalar, or no Unicode text."""
+    if isinstance(value, str):
+        return value if is_unicode(value) else None
+    return scalar_text(value) if isinstance(value, bool | int | float) else None
+
+
+def is_unicode(text: str) -> bool:
+    """Whether `text` can be written as UTF-8: JSON escapes can hold half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def time_of(value: Any) -> datetime | None:
-    """Event time in UTC: RFC 3339 text, or a number of seconds or milliseconds since 1970.
-
-    A time without a zone is taken for UTC; None when there is no time in `value`.
-    """
+    """Event time in UTC, as the validator reads it; None when there is none in `value`."""
+    if isinstance(value, datetime):
+        return value
     try:
-        if isinstance(value, str):
-            return _utc(datetime.fromisoformat(value))
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return _utc(value) if isinstance(value, datetime) else None
-        seconds = value / 1000 if abs(value) >= _MILLISECONDS_FROM else value
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
+        return parse_time(value)
+    except ValueError:
         return None
 
 
@@ -173,10 +177,6 @@ def _lacking(path: Path, where: str, name: str, columns: Collection[str]) -> str
     near = get_close_matches(name, columns, 1)
     hint = f"Did you mean `{near[0]}`?" if near else f"The columns are {', '.join(columns)}."
     return f"{path}: there is no column `{name}`, which the problem file names at {where}. {hint}"
-
-
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def _number_cell(text: str) -> Any:

@@ -134,6 +134,15 @@ def test_ticks_are_multiples_of_the_tick_and_a_wild_time_does_not_flood() -> Non
     assert "tick" not in shorts([row(0, 0), row(1, 999)], problem_of(tick=0))
 
 
+def test_one_wild_time_does_not_move_the_clock_where_the_problem_file_bounds_it() -> None:
+    rows = [row(0, 0), row(1, 9_999), row(2, 20), row(3, 900), row(4, 905)]
+    problem = problem_of(tick=0, delay="15m")
+    events = problem.events.model_copy(update={"allow_ahead": timedelta(minutes=30)})
+    assert shorts(rows, problem.model_copy(update={"events": events})) == (
+        "start@0 e0@0 e1@0 le0@15 le1@15 e2@20 le2@35 e3@900 e4@905 le3@915 le4@920 end@920"
+    )
+
+
 def test_control_records_name_their_mode_and_speaker() -> None:
     first, *_, last = arrivals([row(0, 0)], problem_of())
     assert json.loads(first.value) == {

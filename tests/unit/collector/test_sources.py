@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from services.collector.replay import arrivals
 from services.collector.sources.jsonl_rows import jsonl_rows, members_of
 from services.collector.sources.label_lines import label_lines
 from services.collector.sources.row import Row, number_of, time_of
@@ -114,7 +115,12 @@ def test_csv_what_does_not_fit_stays_for_the_validator(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["a,b,c,d,e,f,g,h,i,too many", 'a,"broken"quote,1,1,true,red,,1', "a,b,caf\udce9,1,,,,"],
+    [
+        "a,b,c,d,e,f,g,h,i,too many",
+        'a,"broken"quote,1,1,true,red,,1',
+        "a,b,caf\udce9,1,,,,",
+        "a,b,1,1,,,,caf\udce9",
+    ],
 )
 def test_csv_a_row_that_cannot_be_read_is_passed_on_as_it_stands(
     tmp_path: Path, line: str
@@ -220,11 +226,19 @@ def test_jsonl_repeated_names_stay_for_the_validator(tmp_path: Path) -> None:
     assert row.event == b'{"amount":1,"amount":2}'
 
 
+def test_jsonl_half_a_character_is_no_name(tmp_path: Path) -> None:
+    line = b'{"id":"\\ud800","colour":"\\udfff","at":"\\ud800"}'
+    (row,) = jsonl_of(tmp_path, line)
+    assert row == Row(line)
+
+
 def test_jsonl_a_label_that_is_no_scalar_stays_visible(tmp_path: Path) -> None:
     (row,) = jsonl_of(tmp_path, b'{"id":"a","y":[1, 2]}')
     assert row.label == "[1, 2]"
     (row,) = jsonl_of(tmp_path, b'{"id":"a","y":NaN}')
     assert row.label is None
+    (row,) = jsonl_of(tmp_path, b'{"id":"a","y":"\\ud800"}')
+    assert row.label == '"\\ud800"'
     (row,) = jsonl_of(tmp_path, b'{"id":"a","y":Infinity}')
     assert row.label == "Infinity"
 
@@ -259,6 +273,17 @@ def test_members_are_those_of_a_full_parser(
 def test_jsonl_any_bytes_give_their_lines_and_never_an_error(tmp_path: Path, data: bytes) -> None:
     rows = jsonl_of(tmp_path, b'{"id":"first"}\n' + data)
     assert len(rows) == 1 + len([line for line in data.split(b"\n") if line.strip()])
+    for arrival in arrivals(rows, PROBLEM):
+        assert arrival.key is None or arrival.key.encode()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(data=st.binary(max_size=60) | st.text(alphabet='",;1\nén\r', max_size=30).map(str.encode))
+def test_csv_any_bytes_give_arrivals_and_never_an_error(tmp_path: Path, data: bytes) -> None:
+    file = tmp_path / "events.csv"
+    file.write_bytes(HEADER.encode() + b"\n" + data)
+    for arrival in arrivals(rows_of(file, PROBLEM), PROBLEM):
+        assert arrival.key is None or arrival.key.encode()
 
 
 def test_jsonl_a_huge_line_comes_in_pieces(
