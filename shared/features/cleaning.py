@@ -1,14 +1,13 @@
 """Declared fields as clean values: numbers, text, seconds; a missing one filled as declared."""
 
 from collections.abc import Callable
+from math import isfinite
 from typing import Any
 
 from shared.features.past import Fill, Past, Plan
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import FieldSpec
 from shared.problem.times import parse_time
-
-_LARGEST = 1.7976931348623157e308
 
 
 class Cleaned:
@@ -17,7 +16,8 @@ class Cleaned:
     """
 
     def __init__(self, name: str, spec: FieldSpec, plan: Plan) -> None:
-        self.name = name
+        self.as_it_is = spec.missing in ("keep", "reject") and spec.type == "number"
+        """Whether a finite float needs no call."""
         self._read = _reader(spec)
         self._mean = spec.missing == "mean"
         self._fill = plan.fill(name) if spec.missing in ("mean", "last") else None
@@ -46,7 +46,7 @@ def _reader(spec: FieldSpec) -> Callable[[Any], Any]:
 
 def _number(value: Any) -> float | None:
     """What is no finite number is missing: the validator lets none pass."""
-    if isinstance(value, int | float) and -_LARGEST <= value <= _LARGEST:
+    if isinstance(value, int | float) and isfinite(value):
         return float(value)
     return None
 

@@ -30,10 +30,12 @@ class FeatureSet:
         self.names = problem.feature_names
         self.digest = _digest(problem)
         self._plan = Plan()
+        used = _used(problem)
         self._fields = [
-            (name, Cleaned(name, spec, self._plan))
+            (name, clean.as_it_is, clean)
             for name, spec in problem.events.fields.items()
-            if name in _used(problem)
+            if name in used
+            for clean in [Cleaned(name, spec, self._plan)]
         ]
         self._operators: list[Operator] = [
             ENCODINGS[spec.encode](name, spec)
@@ -59,8 +61,12 @@ class FeatureSet:
         if past is None:
             past = self._keys.at(valid.key or "", microseconds(time))
         row: Row = {}
-        for name, clean in self._fields:
-            row[name] = clean(fields.get(name), past)
+        for name, as_it_is, clean in self._fields:
+            value = fields.get(name)
+            if as_it_is and value.__class__ is float and value - value == 0.0:
+                row[name] = value
+            else:
+                row[name] = clean(value, past)
         for operator in self._operators:
             operator.compute(row, time, past)
         if past is not self._nothing:

@@ -2,7 +2,7 @@
 
 A `Plan` is filled while the operators are built and says what every `Past` holds. Values are kept
 by *ordinal*, the number of the event within its key. Memory per key: at most
-`depth + max(64, depth / 4)` numbers of 8 bytes a column, and each window's front (see `windows.py`).
+`depth + max(64, depth / 4) + 64` numbers of 8 bytes a column, and each window's front (see `windows.py`).
 
 As state, a key is a head (counters, fills, window bounds) and chunks of `CHUNK` events: saving costs
 what was added. Windows are rebuilt from the values, bit for bit.
@@ -111,15 +111,14 @@ class Past:
     def append(self, row: Mapping[str, Any], plan: Plan) -> None:
         """Remember the event `row`, which has come at `time_us`."""
         self.events += 1
-        for column, (name, depth) in zip(self.columns, plan.depths.items(), strict=True):
+        columns = self.columns
+        for index, name in enumerate(plan.depths):
             value = row[name]
-            column.append(nan if value is None else value)
-            if len(column) > depth + (64 if depth < 256 else depth >> 2):
-                del column[:-depth]
+            columns[index].append(nan if value is None else value)
         if plan.time_depth:
             self.times.append(self.time_us)
-            if len(self.times) > plan.time_depth + max(64, plan.time_depth >> 2):
-                del self.times[: -plan.time_depth]
+        if self.events % CHUNK == 0:
+            self._trim(plan)
 
     def changes(self, plan: Plan, key: str) -> Iterator[tuple[str, bytes | None]]:
         """Entries that changed since the last call."""
@@ -158,6 +157,14 @@ class Past:
         ):
             window.low, window.boundary = low, boundary
             window.rebuild(self)
+
+    def _trim(self, plan: Plan) -> None:
+        """Now and then: removing from the front of an array costs its length."""
+        for column, depth in zip(self.columns, plan.depths.values(), strict=True):
+            if len(column) > depth + max(CHUNK, depth >> 2):
+                del column[:-depth]
+        if len(self.times) > plan.time_depth + max(CHUNK, plan.time_depth >> 2):
+            del self.times[: -plan.time_depth]
 
     def _chunk(self, plan: Plan, chunk: int) -> bytes:
         start, end = chunk * CHUNK, min((chunk + 1) * CHUNK, self.events)

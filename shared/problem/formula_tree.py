@@ -4,6 +4,7 @@ Only what is built here reaches Python's compiler: an allow-list, not a filter.
 """
 
 import ast
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeGuard
@@ -64,7 +65,7 @@ class Compiler:
             return Node(node, "boolean")
         if isinstance(value, str):
             return Node(node, "text")
-        if isinstance(value, int | float) and abs(value) < 2**63:
+        if isinstance(value, int | float) and abs(value) <= sys.float_info.max:
             return Node(ast.Constant(float(value)), "number")
         raise FormulaError(
             f"`{source_of(node)}` is not allowed in a formula", "write a number or quoted text"
@@ -99,7 +100,7 @@ class Compiler:
         return tree
 
     def _truth(self, node: ast.expr) -> ast.expr:
-        return _call("known", self._number(node))
+        return _call("truth", self._number(node))
 
     def _arithmetic(self, node: ast.BinOp) -> Node:
         left, right = self._number(node.left), self._number(node.right)

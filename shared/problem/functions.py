@@ -34,6 +34,10 @@ def _known(value: Any) -> Any:
     return value
 
 
+def _truth(value: Any) -> bool:
+    return bool(_known(value) != 0)
+
+
 def _isnull(value: Callable[[], Any]) -> bool:
     try:
         result = value()
@@ -89,6 +93,7 @@ FUNCTIONS: dict[str, Function] = {
 OPERATIONS: dict[str, Callable[..., Any]] = {
     **{name: function.run for name, function in FUNCTIONS.items()},
     "known": _known,
+    "truth": _truth,
     "power": math.pow,
 }
 """Functions by name, and the operations that formulas are compiled to."""

@@ -102,7 +102,8 @@ def _broken(mistakes: list[Mistake]) -> set[str]:
 
 def _report(name: str, source: Source, mistakes: list[Mistake]) -> str:
     blocks = []
-    for (line, column), mistake in sorted((source.place(m), m) for m in mistakes):
+    for mistake in sorted(mistakes, key=source.place):
+        line, column = source.place(mistake)
         where = f"{name}, line {line}, column {column}: {dotted(mistake.path)}"
         blocks.append(f"{where}: {mistake.wrong}\n    write {mistake.write}")
     return "\n".join(blocks)

@@ -314,7 +314,8 @@ class Promotion(Part):
     policy: Literal["auto", "propose", "approve"] = "auto"
     alpha: float = Field(0.05, gt=0, lt=0.5)
     min_effect: float = Field(0.01, gt=0)
-    """Smallest gain worth a switch; futility stops when less is evident."""
+    """Smallest gain worth a switch; futility stops when less is evident. For accuracy in shares (0.01:
+    one point); for other metrics in units of a large difference (the 95 % quantile of the first 256)."""
     min_pairs: int = Field(512, ge=32)
     max_pairs: int = Field(20_000, ge=64)
     max_shadows: int = Field(2, ge=1)
