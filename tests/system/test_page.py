@@ -103,12 +103,7 @@ def open_page(browser: Any) -> Iterator[Any]:
             lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None,
         )
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on(
-            "request",
-            lambda r: (
-                None if r.url.startswith(url.partition("#")[0]) else complaints.append(r.url)
-            ),
-        )
+        page.on("request", lambda r: None if r.url.startswith(here) else complaints.append(r.url))
         page.goto(url)
         return page
 
