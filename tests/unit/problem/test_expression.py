@@ -80,7 +80,7 @@ def test_missing_values(text: str, expected: object) -> None:
      "a is b", "a << 2", "a & b", "~a", "None", "...", "1j", "b'x'", "a in place", "a in [b]",
      "a in []", "a in ['x']", "min(a)", "min(*[a, b])", "min(a, b, key=a)", "isnull()", "min",
      "log(place)", "lower(a)", "coalesce(a, place)", "", " ", "(" * 300, "a" + "+a" * 500,
-     "-" * 90 + "a", "9" * 5000, "1e999", "a\x00", "await a", "yield a", "*a", "known(a)", "power(a, b)", "row"],
+     "-" * 90 + "a", "9" * 5000, "1e999", "a\x00", "await a", "yield a", "*a", "known(a)", "row"],
 )  # fmt: skip
 def test_refused(text: str) -> None:
     with pytest.raises(FormulaError) as caught:
@@ -103,10 +103,10 @@ leaf = st.sampled_from(["a", "b", "flag"]) | numbers.map(repr)
 
 def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.one_of(
-        st.tuples(inner, st.sampled_from("+ - * / // % **".split()), inner).map(
+        st.tuples(inner, st.sampled_from(["+", "-", "*", "/", "//", "%"]), inner).map(
             lambda t: f"({t[0]} {t[1]} {t[2]})"
         ),
-        st.tuples(inner, st.sampled_from("< <= > >= == !=".split()), inner).map(
+        st.tuples(inner, st.sampled_from(["<", "<=", ">", ">=", "==", "!="]), inner).map(
             lambda t: f"({t[0]} {t[1]} {t[2]})"
         ),
         st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(
@@ -125,14 +125,11 @@ def _grow(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 def test_python_is_the_oracle(text: str, a: float, b: float, flag: bool) -> None:
     row = {"a": a, "b": b, "flag": flag}
     try:
-        # `**` is the power of C's floats here, not of Python's complex numbers.
-        expected = eval(text, {"math": math}, dict(row))
-        if isinstance(expected, complex) or not math.isfinite(expected):
-            expected = None
+        expected = eval(text, {}, dict(row))
     except (ArithmeticError, ValueError, TypeError):
         return
     found = Formula(text.replace("bool(", "("), KINDS)(row)
-    assert found == (None if expected is None else pytest.approx(expected, rel=1e-12))
+    assert found == (pytest.approx(expected, rel=1e-12) if math.isfinite(expected) else None)
 
 
 @settings(max_examples=300, deadline=None)
