@@ -10,11 +10,10 @@ from shared.models.linear_anchor import LinearAnchor
 from shared.models.pool import Pool
 from shared.models.port import Anchor, Expert, Scored, Task, Verdict
 from shared.models.stacker import Stacker
-from shared.models.table import DEFAULT, EXPERTS
+from shared.models.table import EXPERTS, default_experts
 from shared.models.trees_anchor import TreesAnchor
 
 __all__ = [
-    "DEFAULT",
     "EXPERTS",
     "Anchor",
     "Bank",
@@ -27,6 +26,7 @@ __all__ = [
     "TreesAnchor",
     "Verdict",
     "anchor_from_sklearn",
+    "default_experts",
     "from_bytes",
     "to_bytes",
 ]

@@ -19,7 +19,7 @@ from shared.models.port import (
     Task,
 )
 from shared.models.seasons import Seasons
-from shared.models.table import DEFAULT, EXPERTS
+from shared.models.table import EXPERTS, default_experts
 
 
 def branch(arrays: Arrays, prefix: str) -> State:
@@ -60,7 +60,7 @@ class Bank:
                 )
         self.experts: dict[str, Expert] = {
             name: table[name](n_features, self.n_classes, seed + place)
-            for place, name in enumerate(experts or DEFAULT[task])
+            for place, name in enumerate(experts or default_experts(task, n_classes))
         }
         self.anchors: dict[str, Anchor] = {}
         self._name_columns()

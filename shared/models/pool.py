@@ -42,12 +42,16 @@ class Pool:
         experts: Sequence[str] = (),
         version: str = "1",
     ) -> None:
-        self.made: dict[str, Any] = {
-            "task": task, "n_features": n_features, "n_classes": n_classes, "seed": seed,
-            "experts": list(experts),
-        }  # fmt: skip
         self.task: Task = task
         self.bank = Bank(task, n_features, n_classes, seed, experts)
+        # what `of` builds anew; the experts by name, so that another default changes no old snapshot
+        self.made: dict[str, Any] = {
+            "task": task,
+            "n_features": n_features,
+            "n_classes": n_classes,
+            "seed": seed,
+            "experts": list(self.bank.experts),
+        }
         self.versions = {version: Stacker(task, self.bank.names, self.bank.n_classes)}
         self.champion = version
         self.layout = 0

@@ -56,9 +56,17 @@ EXPERTS: Mapping[Task, Mapping[str, Make]] = {
     "regression": _REGRESSORS,
 }
 _COMMON = ("softmax", "fourier", "neighbours", "counts", "seasons", "forest")
-# The Mondrian forest is left out of the default: 40 us an event for what the forest mostly knows.
-DEFAULT: Mapping[Task, tuple[str, ...]] = {
-    "binary": (*_COMMON, "river-logistic"),
-    "multiclass": (*_COMMON, "river-softmax"),
-    "regression": tuple(_REGRESSORS),
-}
+FEW_CLASSES = 10
+
+
+def default_experts(task: Task, n_classes: int) -> tuple[str, ...]:
+    """The experts of a pool that names none.
+
+    Left out, though in the table: the Mondrian forest (40 us an event for what the forest mostly
+    knows); with many classes also River, whose cost grows with their number (440 us at 40 classes).
+    """
+    if task == "regression":
+        return tuple(_REGRESSORS)
+    if task == "binary":
+        return (*_COMMON, "river-logistic")
+    return (*_COMMON, "river-softmax") if n_classes <= FEW_CLASSES else _COMMON

@@ -22,7 +22,7 @@ from shared.models.codec import unpack
 from shared.models.port import F64, Labels, Scored, Task
 from shared.models.said import pack
 from shared.models.said import unpack as unpack_said
-from shared.models.warm import warm
+from shared.models.warm import kernels_digest, warm
 from tests.unit.models.streams import noisy_stream
 
 FEW = ("softmax", "counts")
@@ -258,3 +258,13 @@ def test_an_unknown_expert_is_named() -> None:
 
 def test_warm_compiles_without_a_stream() -> None:
     warm("binary", 3, FEW)
+    assert kernels_digest() == kernels_digest()
+    assert len(kernels_digest()) == 16
+
+
+@pytest.mark.parametrize(("task", "n_classes"), [("binary", 2), ("multiclass", 40)])
+def test_a_snapshot_names_its_experts(task: Task, n_classes: int) -> None:
+    """Another default, or another number of classes later, changes no pool that exists."""
+    pool = Pool(task, 4, n_classes)
+    assert pool.made["experts"] == list(pool.bank.experts)
+    assert from_bytes(to_bytes(pool)).bank.names == pool.bank.names
