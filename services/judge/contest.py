@@ -15,7 +15,7 @@ from shared.problem.spec import Problem
 
 Role = Literal["promotion", "rollback"]
 LEAST_PROBABILITY = 0.01
-"""Log losses are clipped here and divided by its log, so that they lie in [0, 1]."""
+"""Log losses (in nats) are clipped here: one certain error must not decide alone."""
 
 
 class SavedContest(msgspec.Struct):
@@ -77,7 +77,7 @@ def gate_rule(problem: Problem, role: Role) -> GateRule:
         delta=promotion.min_effect,
         least_pairs=min(promotion.min_pairs, most),
         most_pairs=most,
-        scaled=problem.task == "regression",
+        scaled=problem.metric != "accuracy",
     )
 
 
@@ -91,7 +91,7 @@ def loss(metric: str, label: Any, said: Any, probabilities: Any) -> float | None
         if not isinstance(probabilities, Mapping):
             return None
         p = float(probabilities.get(class_key(label), 0.0))
-        return log(max(p, LEAST_PROBABILITY)) / log(LEAST_PROBABILITY)
+        return -log(max(p, LEAST_PROBABILITY))
     if not isinstance(said, int | float) or not isinstance(label, int | float):
         return None
     error = float(label) - float(said)

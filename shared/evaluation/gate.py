@@ -46,9 +46,9 @@ VERDICTS: tuple[tuple[Decision, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class GateRule:
-    """Thresholds. `scaled`: losses are unbounded (regression): d is divided by the 95 % quantile of
-    |d| over the first 256 pairs, which are then not used as evidence; delta and margin are in that
-    unit.
+    """Thresholds. `scaled`: losses are no 0/1 errors (a number's error, a log loss): d is divided by
+    the 95 % quantile of |d| over the first 256 pairs, which are then not used as evidence; delta and
+    margin are in that unit. Without it a bet on differences of a hundredth could never grow.
     """
 
     alpha: float = 0.05

@@ -5,10 +5,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from shared.problem.load import problem_schema
-
 from services import discover
 from shared.messages.codec import json_schemas
+from shared.problem.load import problem_schema
 from shared.registry.lifecycle import page
 
 ROOT = Path(__file__).resolve().parents[2]
