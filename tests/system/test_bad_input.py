@@ -3,13 +3,16 @@ never come: the digest of the predictions is that of the run without it.
 """
 
 import json
+import time
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import pytest
 import yaml
 
@@ -17,7 +20,7 @@ from shared.log.sqlite import SqliteReader
 from shared.messages.codec import decode
 from shared.messages.streams import LABELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.rejecting import RAW_LIMIT_BYTES
-from tests.kit.runs import run_json
+from tests.kit.runs import run_json, start
 
 pytestmark = pytest.mark.slow
 
@@ -104,9 +107,7 @@ BAD = {
     "time going backwards": Bad(
         lambda n: text(n, at=time_of(n - 20)), "backwards", "at", "events.allow_backwards"
     ),
-    "no time in the time": Bad(
-        lambda n: text(n, at="yesterday"), "time", "at", 'at is "yesterday"'
-    ),
+    "no time": Bad(lambda n: text(n, at="yesterday"), "time", "at", 'at is "yesterday"'),
     "half a character": Bad(
         lambda n: text(n, who="?").replace("?", "\\ud800"), "json", None, "not JSON"
     ),
@@ -129,10 +130,8 @@ def bad_line(name: str, n: int) -> bytes:
 
 
 def records(data_dir: Path, stream: Stream) -> list[Any]:
-    reader = SqliteReader(data_dir / "log.db")
-    found = [decode(stream, record.value) for record in reader.read([stream], {}, 100_000)]
-    reader.close()
-    return found
+    with closing(SqliteReader(data_dir / "log.db")) as reader:
+        return [decode(stream, record.value) for record in reader.read([stream], {}, 100_000)]
 
 
 def bad_places() -> dict[str, int]:
@@ -194,8 +193,8 @@ def test_each_bad_event_is_in_rejected_with_its_reason_and_bytes(folder: Path, n
 
 def label(n: int, seconds: float = 1.0, /, **changes: Any) -> bytes:
     """The label of the n-th event, `seconds` after it."""
-    time = START + timedelta(minutes=n, seconds=seconds)
-    fields = {"id": f"e{n}", "label": int(event(n)["x"] > 0.5), "time": time.isoformat()}
+    at = START + timedelta(minutes=n, seconds=seconds)
+    fields = {"id": f"e{n}", "label": int(event(n)["x"] > 0.5), "time": at.isoformat()}
     return json.dumps(fields | changes).encode()
 
 
@@ -251,3 +250,50 @@ def test_a_label_before_its_event_waits_for_it(folder: Path, clean: dict[str, An
     predicted = {row.id: row.time for row in records(folder / "early", PREDICTIONS)}
     assert {n for n in range(COUNT) if labelled[f"e{n}"] < predicted[f"e{n}"]} == early
     assert len(records(folder / "early", LABELS)) == COUNT
+
+
+# --- over HTTP -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def live(folder: Path) -> Iterator[httpx.Client]:
+    """A run without a file: events come over HTTP."""
+    data_dir = folder / "live"
+    child = start("run", write_problem(folder), "--data-dir", data_dir, "--port", "0")
+    try:
+        wait_until(lambda: (data_dir / "url").exists() or child.poll() is not None)
+        assert child.poll() is None, child.communicate()[1]
+        with httpx.Client(base_url=(data_dir / "url").read_text(), timeout=30) as client:
+            wait_until(lambda: answers(client))
+            yield client
+    finally:
+        child.terminate()
+        child.communicate(timeout=60)
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not true() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert true()
+
+
+def answers(client: httpx.Client) -> bool:
+    try:
+        return client.get("/livez").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_what_is_accepted_over_http_is_on_the_log(folder: Path, live: httpx.Client) -> None:
+    for n, name in enumerate(BAD, start=30):
+        body = json.dumps(event(n)).encode() + b"\n" + bad_line(name, n)
+        answer = live.post("/events", content=body)
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 2}), name
+        assert live.post("/labels", content=label(n)).status_code == 202
+    assert live.post("/labels", content=b"garbage").status_code == 400
+    data_dir = folder / "live"
+    wait_until(lambda: len(records(data_dir, OUTCOMES)) == len(BAD))
+    assert len(records(data_dir, PREDICTIONS)) == len(BAD)
+    raws = [b64decode(row.raw) for row in records(data_dir, REJECTED)]
+    assert raws == [bad_line(name, n)[:RAW_LIMIT_BYTES] for n, name in enumerate(BAD, start=30)]
