@@ -16,6 +16,9 @@ from shared.errors import Reject
 MAX_DEPTH = 32
 _decode = msgspec.json.Decoder().decode
 _NOT_JSON = re.compile(rb"[:,\[]\s*([-+]?(?:NaN|nan|Infinity|inf))\b")
+_HALF_PAIR = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})"
+)
 _TYPES: Mapping[type, str] = {
     list: "a list",
     str: "text",
@@ -64,6 +67,9 @@ def _explained(raw: bytes, error: ValueError) -> Reject:
     if found := _NOT_JSON.search(raw):
         token = found[1].decode()
         return Reject(f"{token} is not JSON; write null for a number that is missing", "json")
+    if found := _HALF_PAIR.search(raw):
+        text = f"{found[0].decode()} is half of a surrogate pair, which is no character"
+        return Reject(f"the event is not Unicode: {text}", "json")
     if "truncated" in str(error):
         return Reject("the event breaks off in the middle of its JSON", "json")
     return Reject(f"the event is not JSON: {error}", "json")

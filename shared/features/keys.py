@@ -52,7 +52,7 @@ class Keys:
             heappush(self._oldest, (past.time_us, key))
         del self._pasts[key]
         self._dirty.pop(key, None)
-        self._gone |= dict.fromkeys(past.entries(key))
+        self._gone |= dict.fromkeys(past.entries(self._plan, key))
         self.forgotten += 1
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:

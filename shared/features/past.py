@@ -2,7 +2,8 @@
 
 A `Plan` is filled while the operators are built and says what every `Past` holds. Values are kept
 by *ordinal*, the number of the event within its key. Memory per key: at most
-`depth + max(64, depth / 4) + 64` numbers of 8 bytes a column, and each window's front (see `windows.py`).
+`depth + max(64, depth / 4) + 64` numbers of 8 bytes a column, and each window's front
+(see `windows.py`).
 
 As state, a key is a head (counters, fills, window bounds) and chunks of `CHUNK` events: saving costs
 what was added. Windows are rebuilt from the values, bit for bit.
@@ -122,22 +123,23 @@ class Past:
 
     def changes(self, plan: Plan, key: str) -> Iterator[tuple[str, bytes | None]]:
         """Entries that changed since the last call."""
-        first = max(0, self.events - plan.depth) // CHUNK
-        written = -(-self._saved // CHUNK)
-        for chunk in range(self.first, min(first, written)):
-            yield f"rows/{chunk}/{key}", None
-        end = -(-self.events // CHUNK) if plan.depth else first
-        for chunk in range(max(first, self._saved // CHUNK), end):
-            yield f"rows/{chunk}/{key}", self._chunk(plan, chunk)
-        self.first, self._saved = first, self.events
+        if plan.depth:
+            first = max(0, self.events - plan.depth) // CHUNK
+            for chunk in range(self.first, min(first, -(-self._saved // CHUNK))):
+                yield f"rows/{chunk}/{key}", None
+            for chunk in range(max(first, self._saved // CHUNK), -(-self.events // CHUNK)):
+                yield f"rows/{chunk}/{key}", self._chunk(plan, chunk)
+            self.first = first
+        self._saved = self.events
         bounds = [bound for window in self.windows for bound in (window.low, window.boundary)]
-        head = _Head(self.time_us, self.events, first, [tuple(f) for f in self.fills], bounds)
+        head = _Head(self.time_us, self.events, self.first, [tuple(f) for f in self.fills], bounds)
         yield f"head/{key}", _encode(head)
 
-    def entries(self, key: str) -> Iterator[str]:
+    def entries(self, plan: Plan, key: str) -> Iterator[str]:
         """Names of the entries that were saved."""
         if self._saved:
             yield f"head/{key}"
+        if plan.depth:
             for chunk in range(self.first, -(-self._saved // CHUNK)):
                 yield f"rows/{chunk}/{key}"
 

@@ -1,204 +1,47 @@
 """The problem file's shape (DESIGN section 3.4), as pydantic models.
 
-Durations are written `30m`, `2h`, `1d` (or ISO 8601, or seconds) and held as `timedelta`.
-What a field or a feature adds to the numbers that a model sees is told by its `columns`; how they
-are computed is `shared/features`.
+Durations are written `30m`, `2h`, `1d` (or ISO 8601, or seconds) and held as `timedelta`. The sections
+on events and labels are in `inputs.py`, those on features in `derived.py`; all are to be had here.
 """
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
-from shared.problem.durations import duration_text, parse_duration
-from shared.problem.scalars import identifier, scalar_text
+from shared.problem.derived import Calendar, Expression, Feature, Lags, Statistic, Window
+from shared.problem.inputs import (
+    Check,
+    Duration,
+    Events,
+    FieldSpec,
+    FormulaKind,
+    LabelSpec,
+    Name,
+    Part,
+    Scalar,
+    Task,
+)
+from shared.problem.scalars import scalar_text
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
-Task = Literal["binary", "multiclass", "regression"]
-Scalar = bool | int | float | str
-FormulaKind = Literal["number", "boolean", "text"]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
-
-
-class Part(BaseModel):
-    """Base of every section: unknown keys are errors, values do not change after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FieldSpec(Part):
-    """One field of an event. `range` is inclusive. A field that is null counts as missing."""
-
-    type: Literal["number", "integer", "boolean", "category", "text", "time"]
-    description: str = ""
-    unit: str | None = None
-    required: bool = True
-    """Whether the event must have this key. (A null is missing: `missing` decides on it.)"""
-    range: tuple[float | None, float | None] | None = None
-    categories: list[Scalar] | None = None
-    coerce: bool = False
-    """Accept `"3.5"` for a number, `"true"` for a boolean, and so on."""
-    unseen: Literal["reject", "other"] = "reject"
-    """A value outside `categories`: reject the event, or let it pass as `other`."""
-    missing: Literal["keep", "reject", "mean", "last"] = "keep"
-    """A missing value: keep it missing, reject the event, or put the mean or the last value of the
-    same key's past."""
-    feature: bool = True
-    """Whether the field itself is a feature (numbers as they are, categories encoded)."""
-    encode: Literal["onehot", "hash", "frequency"] = "onehot"
-    buckets: int = Field(16, ge=2, le=1_024)
-    """With `encode: hash`: how many columns."""
-
-    @property
-    def formula_kind(self) -> FormulaKind:
-        """What the field is in formulas: a time counts as seconds since 1970 (UTC)."""
-        if self.type == "category":
-            numbers = self.categories and not any(isinstance(v, str) for v in self.categories)
-            return "number" if numbers else "text"
-        kinds: dict[str, FormulaKind] = {"text": "text", "boolean": "boolean"}
-        return kinds.get(self.type, "number")
-
-    def columns(self, name: str) -> tuple[str, ...]:
-        """The features that the field `name` itself gives."""
-        if not self.feature or self.type in ("text", "time"):
-            return ()
-        if self.type != "category":
-            return (name,)
-        if self.encode == "hash":
-            return tuple(f"{name}_hash_{bucket}" for bucket in range(self.buckets))
-        if self.encode == "frequency":
-            return (f"{name}_frequency",)
-        values = [identifier(scalar_text(value)) for value in self.categories or ()]
-        if self.unseen == "other":
-            values.append("other")
-        return tuple(f"{name}_is_{value}" for value in values)
-
-
-class Check(Part):
-    """A rule over one event. Violations go to `rejected`.
-
-    `expression` must be true; where it cannot be told (a value is missing) the event passes. Or
-    `function`, `module:name` in your own code: given the fields (read-only), it returns true, or
-    false, or the reason as text.
-    """
-
-    name: Name
-    expression: str | None = None
-    function: str | None = Field(None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
-    reason: str = ""
-
-
-class Events(Part):
-    """How a producer's JSON maps onto id, time, key and fields."""
-
-    id: str | None = None
-    time: str | None = None
-    key: str | None = None
-    fields: dict[Name, FieldSpec]
-    checks: list[Check] = []
-    duplicate_window: int = Field(100_000, ge=1)
-    """Ids remembered for the duplicate check, newest first."""
-    allow_backwards: Duration = timedelta(0)
-    """How far event time may fall behind the newest one of its key before the event is rejected."""
-    allow_ahead: Duration | None = None
-    """How far event time may lie ahead of the time of arrival; None: it is not checked."""
-    max_bytes: int = Field(262_144, ge=64)
-    max_keys: int = Field(10_000, ge=1)
-    """Keys whose past is kept; the one that was silent longest (event time) is forgotten first."""
-
-
-class LabelSpec(Part):
-    """What is to be predicted, and how the truth arrives."""
-
-    field: str
-    """In a file replay: the column that holds the truth; it is taken out of the event."""
-    classes: list[Scalar] | None = None
-    range: tuple[float | None, float | None] | None = None
-    delay: Duration = timedelta(0)
-    """In a file replay: how long after its event the label is sent."""
-    delay_events: int | None = Field(None, ge=0)
-    """In a file replay: the same as a number of events (instead of `delay`)."""
-    wait: Duration | None = None
-    """How long to wait for a label (event time); then `default` is taken, or nothing."""
-    default: Scalar | None = None
-    revisions: int = Field(0, ge=0)
-    """How many corrections of one label are allowed."""
-    early: int = Field(10_000, ge=0)
-    """How many labels that arrive before their event are kept waiting."""
-
-
-class Calendar(Part):
-    """Parts of the event time in `zone`: cyclic parts give a sine and a cosine."""
-
-    kind: Literal["calendar"]
-    parts: list[Literal["minute", "hour", "time_of_day", "weekday", "day", "month", "weekend"]]
-    zone: str = "UTC"
-
-    def columns(self) -> tuple[str, ...]:
-        """The features that this gives, in order."""
-        ends = {"weekend": ("",)}
-        return tuple(
-            f"{part}{end}" for part in self.parts for end in ends.get(part, ("_sin", "_cos"))
-        )
-
-
-class Lags(Part):
-    """Earlier values of `field` (a number, or an earlier feature) for the same key.
-
-    `by` counts events back; `difference` adds now minus then.
-    """
-
-    kind: Literal["lags"]
-    field: str
-    by: list[Annotated[int, Field(ge=1, le=100_000)]]
-    difference: bool = False
-
-    def columns(self) -> tuple[str, ...]:
-        """The features that this gives, in order."""
-        lags = tuple(f"{self.field}_lag_{by}" for by in self.by)
-        minus = tuple(f"{self.field}_minus_lag_{by}" for by in self.by)
-        return lags + minus if self.difference else lags
-
-
-Statistic = Literal["count", "sum", "mean", "min", "max", "std", "range", "last", "trend"]
-
-
-class Window(Part):
-    """Statistics of `field` (a number, or an earlier feature) over the last `size` events, or the
-    last `span` of event time, of the same key; the event itself is included when `include_now`.
-    """
-
-    kind: Literal["window"]
-    field: str
-    of: list[Statistic]
-    size: int | None = Field(None, ge=1, le=100_000)
-    span: Duration | None = None
-    limit: int = Field(10_000, ge=1, le=1_000_000)
-    """With `span`: at most this many newest events count (memory is bounded)."""
-    include_now: bool = True
-    minus_now: bool = False
-    """Adds the present value minus the window's mean."""
-
-    def columns(self) -> tuple[str, ...]:
-        """The features that this gives, in order."""
-        width = str(self.size) if self.span is None else duration_text(self.span)
-        names = tuple(f"{self.field}_{statistic}_{width}" for statistic in self.of)
-        return (*names, f"{self.field}_minus_mean_{width}") if self.minus_now else names
-
-
-class Expression(Part):
-    """A formula over fields and earlier features, on an allow-list of operators (no `eval`)."""
-
-    kind: Literal["expression"]
-    name: Name
-    formula: str
-
-    def columns(self) -> tuple[str, ...]:
-        """The one feature that this gives."""
-        return (self.name,)
-
-
-Feature = Annotated[Calendar | Lags | Window | Expression, Field(discriminator="kind")]
+__all__ = [
+    "Calendar",
+    "Check",
+    "Duration",
+    "Events",
+    "Expression",
+    "Feature",
+    "FieldSpec",
+    "FormulaKind",
+    "LabelSpec",
+    "Lags",
+    "Name",
+    "Part",
+    "Scalar",
+    "Statistic",
+    "Task",
+    "Window",
+]
 
 
 class ModelSpec(Part):
@@ -206,7 +49,7 @@ class ModelSpec(Part):
     outcomes up to the last multiple of F that arrived before it (DESIGN section 5).
     """
 
-    experts: list[str] = []
+    experts: list[str] = Field([])
     freshness: int = Field(1, ge=1)
     seed: int = 1
     snapshot_every: int = Field(5_000, ge=1)
@@ -225,7 +68,7 @@ class Evaluation(Part):
 
     metric: Literal["accuracy", "log_loss", "mae", "rmse"] | None = None
     window: int = Field(1_000, ge=10)
-    rules: list[Baseline] = []
+    rules: list[Baseline] = Field([])
     holdback: float = Field(0.2, gt=0.0, lt=0.9)
     """Share of a dataset's newest rows that a candidate sees once, for acceptance."""
 
@@ -248,8 +91,8 @@ class OnDrift(Part):
     """
 
     on: Literal["drift"]
-    causes: list[str] = ["source_break", "concept_drift", "input_drift"]
-    severities: list[Literal["page", "warn", "evidence"]] = ["page"]
+    causes: list[str] = Field(["source_break", "concept_drift", "input_drift"])
+    severities: list[Literal["page", "warn", "evidence"]] = Field(["page"])
     settle: int = Field(1_000, ge=0)
 
 
@@ -283,7 +126,7 @@ class Budget(Part):
 class Retraining(Part):
     """When to retrain, on what, with which candidates."""
 
-    triggers: list[Trigger] = []
+    triggers: list[Trigger] = Field([])
     cooldown: int = Field(1_000, ge=0)
     """Outcomes between two requests."""
     effect_after: int = Field(200, ge=0)
@@ -294,7 +137,7 @@ class Retraining(Part):
     """A request with fewer outcomes than this is not made."""
     since_drift: bool = False
     """Leave out what lies before the newest page (if `minimum` rows remain)."""
-    candidates: list[str] = ["logistic", "boosting", "forest"]
+    candidates: list[str] = Field(["logistic", "boosting", "forest"])
     budget: Budget = Budget()
 
 
@@ -314,8 +157,9 @@ class Promotion(Part):
     policy: Literal["auto", "propose", "approve"] = "auto"
     alpha: float = Field(0.05, gt=0, lt=0.5)
     min_effect: float = Field(0.01, gt=0)
-    """Smallest gain worth a switch; futility stops when less is evident. For accuracy in shares (0.01:
-    one point); for other metrics in units of a large difference (the 95 % quantile of the first 256)."""
+    """Smallest gain worth a switch; futility stops when less is evident. For accuracy in shares
+    (0.01: one point); for other metrics in units of a large difference (the 95 % quantile of the
+    first 256)."""
     min_pairs: int = Field(512, ge=32)
     max_pairs: int = Field(20_000, ge=64)
     max_shadows: int = Field(2, ge=1)
@@ -348,7 +192,7 @@ class Problem(Part):
     source: Source | None = None
     events: Events
     label: LabelSpec
-    features: list[Feature] = []
+    features: list[Feature] = Field([])
     model: ModelSpec = ModelSpec()
     evaluation: Evaluation = Evaluation()
     drift: Drift = Drift()

@@ -1,0 +1,86 @@
+"""The problem file's sections on features that are derived from fields, the past and the time.
+
+What a section adds to the numbers that a model sees is told by its `columns`; how they are computed
+is `shared/features`.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.problem.durations import duration_text
+from shared.problem.inputs import Duration, Name, Part
+
+
+class Calendar(Part):
+    """Parts of the event time in `zone`: cyclic parts give a sine and a cosine."""
+
+    kind: Literal["calendar"]
+    parts: list[Literal["minute", "hour", "time_of_day", "weekday", "day", "month", "weekend"]]
+    zone: str = "UTC"
+
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        ends = {"weekend": ("",)}
+        return tuple(
+            f"{part}{end}" for part in self.parts for end in ends.get(part, ("_sin", "_cos"))
+        )
+
+
+class Lags(Part):
+    """Earlier values of `field` (a number, or an earlier feature) for the same key.
+
+    `by` counts events back; `difference` adds now minus then.
+    """
+
+    kind: Literal["lags"]
+    field: str
+    by: list[Annotated[int, Field(ge=1, le=100_000)]]
+    difference: bool = False
+
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        lags = tuple(f"{self.field}_lag_{by}" for by in self.by)
+        minus = tuple(f"{self.field}_minus_lag_{by}" for by in self.by)
+        return lags + minus if self.difference else lags
+
+
+Statistic = Literal["count", "sum", "mean", "min", "max", "std", "range", "last", "trend"]
+
+
+class Window(Part):
+    """Statistics of `field` (a number, or an earlier feature) over the last `size` events, or the
+    last `span` of event time, of the same key; the event itself is included when `include_now`.
+    """
+
+    kind: Literal["window"]
+    field: str
+    of: list[Statistic]
+    size: int | None = Field(None, ge=1, le=100_000)
+    span: Duration | None = None
+    limit: int = Field(10_000, ge=1, le=1_000_000)
+    """With `span`: at most this many newest events count (memory is bounded)."""
+    include_now: bool = True
+    minus_now: bool = False
+    """Adds the present value minus the window's mean."""
+
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        width = str(self.size) if self.span is None else duration_text(self.span)
+        names = tuple(f"{self.field}_{statistic}_{width}" for statistic in self.of)
+        return (*names, f"{self.field}_minus_mean_{width}") if self.minus_now else names
+
+
+class Expression(Part):
+    """A formula over fields and earlier features, on an allow-list of operators (no `eval`)."""
+
+    kind: Literal["expression"]
+    name: Name
+    formula: str
+
+    def columns(self) -> tuple[str, ...]:
+        """The one feature that this gives."""
+        return (self.name,)
+
+
+Feature = Annotated[Calendar | Lags | Window | Expression, Field(discriminator="kind")]

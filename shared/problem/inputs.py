@@ -1,0 +1,122 @@
+"""The problem file's sections on what comes in: events, their fields and checks, labels."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from shared.problem.durations import parse_duration
+from shared.problem.scalars import identifier, scalar_text
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Task = Literal["binary", "multiclass", "regression"]
+Scalar = bool | int | float | str
+FormulaKind = Literal["number", "boolean", "text"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=64)]
+
+
+class Part(BaseModel):
+    """Base of every section: unknown keys are errors, values do not change after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FieldSpec(Part):
+    """One field of an event. `range` is inclusive. A field that is null counts as missing."""
+
+    type: Literal["number", "integer", "boolean", "category", "text", "time"]
+    description: str = ""
+    unit: str | None = None
+    required: bool = True
+    """Whether the event must have this key. (A null is missing: `missing` decides on it.)"""
+    range: tuple[float | None, float | None] | None = None
+    categories: list[Scalar] | None = None
+    coerce: bool = False
+    """Accept `"3.5"` for a number, `"true"` for a boolean, and so on."""
+    unseen: Literal["reject", "other"] = "reject"
+    """A value outside `categories`: reject the event, or let it pass as `other`."""
+    missing: Literal["keep", "reject", "mean", "last"] = "keep"
+    """A missing value: keep it missing, reject the event, or put the mean or the last value of the
+    same key's past."""
+    feature: bool = True
+    """Whether the field itself is a feature (numbers as they are, categories encoded)."""
+    encode: Literal["onehot", "hash", "frequency"] = "onehot"
+    buckets: int = Field(16, ge=2, le=1_024)
+    """With `encode: hash`: how many columns."""
+
+    @property
+    def formula_kind(self) -> FormulaKind:
+        """What the field is in formulas: a time counts as seconds since 1970 (UTC)."""
+        if self.type == "category":
+            numbers = self.categories and not any(isinstance(v, str) for v in self.categories)
+            return "number" if numbers else "text"
+        kinds: dict[str, FormulaKind] = {"text": "text", "boolean": "boolean"}
+        return kinds.get(self.type, "number")
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """The features that the field `name` itself gives."""
+        if not self.feature or self.type in ("text", "time"):
+            return ()
+        if self.type != "category":
+            return (name,)
+        if self.encode == "hash":
+            return tuple(f"{name}_hash_{bucket}" for bucket in range(self.buckets))
+        if self.encode == "frequency":
+            return (f"{name}_frequency",)
+        values = [identifier(scalar_text(value)) for value in self.categories or ()]
+        if self.unseen == "other":
+            values.append("other")
+        return tuple(f"{name}_is_{value}" for value in values)
+
+
+class Check(Part):
+    """A rule over one event. Violations go to `rejected`.
+
+    `expression` must be true; where it cannot be told (a value is missing) the event passes. Or
+    `function`, `module:name` in your own code: given the fields (read-only), it returns true, or
+    false, or the reason as text.
+    """
+
+    name: Name
+    expression: str | None = None
+    function: str | None = Field(None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    reason: str = ""
+
+
+class Events(Part):
+    """How a producer's JSON maps onto id, time, key and fields."""
+
+    id: str | None = None
+    time: str | None = None
+    key: str | None = None
+    fields: dict[Name, FieldSpec]
+    checks: list[Check] = []
+    duplicate_window: int = Field(100_000, ge=1)
+    """Ids remembered for the duplicate check, newest first."""
+    allow_backwards: Duration = timedelta(0)
+    """How far event time may fall behind the newest one of its key before the event is rejected."""
+    allow_ahead: Duration | None = None
+    """How far event time may lie ahead of the time of arrival; None: it is not checked."""
+    max_bytes: int = Field(262_144, ge=64)
+    max_keys: int = Field(10_000, ge=1)
+    """Keys whose past is kept; the one that was silent longest (event time) is forgotten first."""
+
+
+class LabelSpec(Part):
+    """What is to be predicted, and how the truth arrives."""
+
+    field: str
+    """In a file replay: the column that holds the truth; it is taken out of the event."""
+    classes: list[Scalar] | None = None
+    range: tuple[float | None, float | None] | None = None
+    delay: Duration = timedelta(0)
+    """In a file replay: how long after its event the label is sent."""
+    delay_events: int | None = Field(None, ge=0)
+    """In a file replay: the same as a number of events (instead of `delay`)."""
+    wait: Duration | None = None
+    """How long to wait for a label (event time); then `default` is taken, or nothing."""
+    default: Scalar | None = None
+    revisions: int = Field(0, ge=0)
+    """How many corrections of one label are allowed."""
+    early: int = Field(10_000, ge=0)
+    """How many labels that arrive before their event are kept waiting."""

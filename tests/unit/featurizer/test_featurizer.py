@@ -1,0 +1,62 @@
+"""The featurizer as a stage."""
+
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+
+from services.featurizer import SERVICE
+from services.featurizer.core import Featurizer
+from shared.messages.streams import VALID
+from shared.messages.types import Valid
+from shared.problem.spec import Problem
+from shared.stage import Record
+from tests.kit.check_stage import check_stage
+
+SPEC = Problem.model_validate(
+    {
+        "name": "p", "goal": "g", "task": "binary", "label": {"field": "l"},
+        "events": {
+            "key": "k", "max_keys": 3,
+            "fields": {
+                "k": {"type": "text"},
+                "x": {"type": "number", "missing": "last"},
+                "hue": {"type": "category", "encode": "frequency"},
+            },
+        },
+        "features": [
+            {"kind": "calendar", "parts": ["hour", "weekend"]},
+            {"kind": "lags", "field": "x", "by": [1, 2]},
+            {"kind": "window", "field": "x", "of": ["mean", "std", "min"], "span": "20m"},
+            {"kind": "window", "field": "x", "of": ["max", "trend"], "size": 5},
+            {"kind": "expression", "name": "step", "formula": "x - x_lag_1"},
+        ],
+    }
+)  # fmt: skip
+
+
+def records(count: int) -> list[Record]:
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    return [
+        Record(
+            VALID,
+            Valid(
+                f"e{n}",
+                start + timedelta(minutes=7 * n % 50 + n),
+                {"k": f"k{n * n % 5}", "x": None if n % 4 == 1 else n * 0.1, "hue": "abc"[n % 3]},
+                f"k{n * n % 5}",
+            ),
+            seq=n,
+        )
+        for n in range(count)
+    ]
+
+
+def test_the_contract_of_a_stage() -> None:
+    events = records(60)
+    found = check_stage(SERVICE, lambda: Featurizer(SPEC), events, range(0, 61, 3))
+    assert [out.value.id for out in found] == [record.value.id for record in events]
+    names = SPEC.feature_names
+    for out in found:
+        assert tuple(out.value.features) == names
+        assert all(value is None or isfinite(value) for value in out.value.features.values())
+        assert all(type(value) in (float, type(None)) for value in out.value.features.values())
+    assert found[-1].value.features["x_mean_20m"] is not None
