@@ -1,0 +1,67 @@
+"""What the sections on features cannot say by their shape."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+from shared.problem.mistakes import Mistake, Path, nearest
+from shared.problem.part_checks import formula_mistakes, zone_mistakes
+from shared.problem.spec import Calendar, Expression, Problem, Window
+
+_MAX_COLUMNS = 5_000
+
+
+def features_mistakes(problem: Problem) -> Iterator[Mistake]:
+    """Features have names of their own, and are made from what is there."""
+    seen: dict[str, Path] = dict.fromkeys(problem.events.fields, ())
+    for name, spec in problem.events.fields.items():
+        columns = [column for column in spec.columns(name) if column != name]
+        yield from _fresh(columns, seen, ("events", "fields", name))
+    for index, feature in enumerate(problem.features):
+        path: Path = ("features", index)
+        kinds = problem.formula_kinds(index)
+        if isinstance(feature, Calendar):
+            yield from zone_mistakes(feature.zone, (*path, "zone"))
+        elif isinstance(feature, Expression):
+            yield from formula_mistakes(feature.formula, kinds, (*path, "formula"))
+        else:
+            yield from _past_of(feature.field, kinds, (*path, "field"))
+        if isinstance(feature, Window):
+            yield from _window(feature, path)
+        yield from _fresh(list(feature.columns()), seen, path)
+    count = len(problem.feature_names)
+    if not count and problem.events.fields:
+        yield Mistake(("features",), "there is no feature: nothing to learn from", "a feature")
+    if count > _MAX_COLUMNS:
+        yield Mistake(
+            ("features",), f"{count:,} features are too many", f"at most {_MAX_COLUMNS:,}"
+        )
+
+
+def _fresh(columns: list[str], seen: dict[str, Path], path: Path) -> Iterator[Mistake]:
+    for column in columns:
+        if column in seen:
+            wrong = f"the feature `{column}` is there already"
+            yield Mistake(path, wrong, "each feature once, under its own name")
+        seen[column] = path
+
+
+def _past_of(name: str, kinds: dict[str, Any], path: Path) -> Iterator[Mistake]:
+    if name not in kinds:
+        yield Mistake(path, f"there is no field or feature `{name}`", nearest(name, list(kinds)))
+    elif kinds[name] == "text":
+        numbers = [known for known, kind in kinds.items() if kind != "text"]
+        yield Mistake(path, f"`{name}` is text, it has no past in numbers", nearest(name, numbers))
+
+
+def _window(window: Window, path: Path) -> Iterator[Mistake]:
+    if (window.size is None) == (window.span is None):
+        yield Mistake(
+            path,
+            "a window needs `size` or `span`, one of the two",
+            "`size: 48` (events) or `span: 1d` (event time)",
+        )
+    elif window.span is not None and window.span <= timedelta(0):
+        yield Mistake((*path, "span"), "a span must be positive", "a duration such as 1d")
+    if not window.of and not window.minus_now:
+        yield Mistake((*path, "of"), "no statistic is asked for", "`of: [mean, std]`")
