@@ -49,10 +49,11 @@ def _numbers(board: Board, summary: Mapping[str, Any]) -> Table:
     )
     table.add_row("rejected", count(counts.rejected) + (f": {listed}" if listed else ""))
     if counts.outcomes:
+        behind = board.delay_events.quantile(0.5)
         table.add_row(
             "labels come",
             f"{duration(board.delay_s.quantile(0.5))} after their event (median), "
-            f"{counted(int(board.delay_events.quantile(0.5) or 0), 'event')} later",
+            + (f"{counted(int(behind), 'event')} later" if behind else "before the next event"),
         )
     if "events_per_second" in summary:
         table.add_row(

@@ -1,5 +1,6 @@
 """From a view to HTML: Jinja2 with everything escaped, whatever an event carries."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -31,7 +32,13 @@ class Pages:
             "token": token,
             "regression": problem.task == "regression",
         }
-        self._environment.filters |= {"count": count, "value": self._value, "gap": self._gap}
+        filters: dict[str, Callable[..., str]] = {
+            "figure": _figure,
+            "count": count,
+            "value": self._value,
+            "gap": self._gap,
+        }
+        self._environment.filters |= filters
         self._regression = problem.task == "regression"
 
     def page(self, view: View, host: str) -> str:
@@ -55,6 +62,11 @@ class Pages:
             return "–"
         text = number(value) if self._regression else f"{100 * value:.1f}"
         return f"+{text}" if signed and value >= 0 else text
+
+
+def _figure(value: float) -> str:
+    """Three digits, and no minus zero."""
+    return f"{value:.3f}".replace("-0.000", "0.000")
 
 
 def said(kind: str, text: str) -> str:

@@ -26,7 +26,9 @@ class Line(msgspec.Struct, frozen=True):
 
 
 class AlertCard(msgspec.Struct, frozen=True):
-    """One episode in words. `open`: an operator can still do something about it."""
+    """One episode in words. `open`: an operator can still do something about it. `quiet`: it is over
+    and was mere evidence.
+    """
 
     name: str
     title: str
@@ -34,6 +36,7 @@ class AlertCard(msgspec.Struct, frozen=True):
     tone: str
     state: str
     open: bool
+    quiet: bool
     since: str
     series: str
     text: str
@@ -122,6 +125,7 @@ def alert_cards(board: Board) -> list[AlertCard]:
                 tone={"page": "bad", "warn": "warn"}.get(alert.severity, ""),
                 state=alert.state,
                 open=alert.state != "resolved",
+                quiet=alert.state == "resolved" and alert.severity == "evidence",
                 since=moment(alert.since),
                 series=alert.series,
                 text=alert.text,

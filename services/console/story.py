@@ -39,7 +39,7 @@ def story(board: Board, evidence: bool = False) -> list[Happening]:
 def _alert(name: str, row: AlertRow) -> list[Happening]:
     alert, first = row.alert, row.steps[0]
     cause = alert.cause.replace("_", " ")
-    fields = listed((f.feature for f in alert.features), most=4)
+    fields = listed((f.feature for f in alert.features), most=3)
     since = f"since {alert.since:%Y-%m-%d %H:%M}"
     text = alert.text or f"on {alert.series}"
     found = [

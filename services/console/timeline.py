@@ -16,6 +16,7 @@ MOST = 12 * CHUNK
 FIRST_STEP = 10
 """Predictions between two points, until the first doubling."""
 STALE_POINTS = 8
+FEW = 50
 LEAST_BLOCKS = 8
 MOST_BLOCKS = 30
 
@@ -97,8 +98,8 @@ def windowed(points: Sequence[Point], name: str, window: int) -> list[float | No
     """Mean loss of `name` over the newest >= `window` outcomes, as known at each point.
 
     The window starts at the last point that lies at least `window` outcomes back (so it is up to one
-    step longer), or at the beginning. None before the first outcome, and where nothing was scored
-    for the last `STALE_POINTS` points (a retired shadow, labels that stopped).
+    step longer), or at the beginning. None for less than a 50th of a window (too few to show), and
+    where nothing was scored for the last `STALE_POINTS` points (a retired shadow, labels that stopped).
     """
     sums = _sums(points, name)
     out: list[float | None] = []
@@ -108,7 +109,7 @@ def windowed(points: Sequence[Point], name: str, window: int) -> list[float | No
         while sums[start + 1][0] <= n - window:
             start += 1
         n0, loss0, _ = sums[start]
-        stale = n == sums[max(0, place - STALE_POINTS)][0]
+        stale = n - n0 < max(1, window // FEW) or n == sums[max(0, place - STALE_POINTS)][0]
         out.append(None if stale else (loss - loss0) / (n - n0))
     return out
 
@@ -124,20 +125,24 @@ def cumulative(points: Sequence[Point], name: str) -> list[float | None]:
     """Mean loss of `name` over all its outcomes up to each point; None as in `windowed`."""
     sums = _sums(points, name)
     return [
-        None if n == sums[max(0, place - STALE_POINTS)][0] else loss / n
+        None if n in (0, sums[max(0, place - STALE_POINTS)][0]) else loss / n
         for place, (n, loss, _) in enumerate(sums)
         if place
     ]
 
 
-def half_width(points: Sequence[Point], name: str, place: int) -> tuple[float, int] | None:
+def half_width(
+    points: Sequence[Point], name: str, place: int, begun: bool = False
+) -> tuple[float, int] | None:
     """Half width of a 95 % interval for a mean, and the number of blocks it rests on.
 
-    `place` 1 is the mean loss, 2 the mean gain over the champion. The spread is taken between blocks
-    of consecutive outcomes, not between single ones: errors on a stream come in runs, and an interval
-    that ignores it is far too narrow (batch means; Student's t). None with fewer than 8 blocks.
+    `place` 1 is the mean loss, 2 the mean gain over the champion. `begun`: the points are a later part
+    of the line, and the mean is that between the first and the last of them. The spread is taken
+    between blocks of consecutive outcomes, not between single ones: errors on a stream come in runs,
+    and an interval that ignores it is far too narrow (batch means; Student's t). None with fewer than
+    8 blocks.
     """
-    blocks = _blocks(_sums(points, name), place)
+    blocks = _blocks(_sums(points, name)[int(begun) :], place)
     if len(blocks) < LEAST_BLOCKS:
         return None
     total = sum(n for n, _ in blocks)
@@ -150,6 +155,8 @@ def half_width(points: Sequence[Point], name: str, place: int) -> tuple[float, i
 def _blocks(sums: Sequence[Sums], place: int) -> list[tuple[int, float]]:
     """(outcomes, summed value) of at most `MOST_BLOCKS` consecutive blocks."""
     sums = [sums[0], *(b for a, b in pairwise(sums) if b[0] > a[0])]
+    if not sums:
+        return []
     per_block = max(1, (len(sums) - 1) // MOST_BLOCKS)
     cuts = sums[::per_block]
     return [

@@ -90,7 +90,7 @@ def _score_row(
         overall_sure=_width(points, name, 1),
         newest=shown(board, (loss - loss0) / fresh) if fresh else None,
         newest_n=fresh,
-        newest_sure=_width(window, name, 1) if full and live else None,
+        newest_sure=_width(window, name, 1, begun=True) if full and live else None,
         behind=gain / n if n and name != PUBLISHED else None,
         behind_sure=_width(points, name, 2) if name != PUBLISHED else None,
         figures=figures,
@@ -102,8 +102,8 @@ def title(name: str) -> str:
     return {"no_change": "no change", "linear": "online linear"}.get(name, name.replace("_", " "))
 
 
-def _width(points: Sequence[Point], name: str, place: int) -> float | None:
-    found = half_width(points, name, place)
+def _width(points: Sequence[Point], name: str, place: int, begun: bool = False) -> float | None:
+    found = half_width(points, name, place, begun)
     return None if found is None else found[0]
 
 
@@ -234,7 +234,9 @@ def _labels(board: Board) -> Figure:
         return Figure("labels", "Label delay", "–", of="no label yet", how=how)
     middle, far = board.delay_s.quantile(0.5), board.delay_s.quantile(0.9)
     behind = board.delay_events.quantile(0.5)
-    later = "" if behind is None else f"{counted(int(behind), 'event')} later; "
+    later = ""
+    if behind is not None:
+        later = f"{counted(int(behind), 'event')} later; " if behind else "before the next event; "
     return Figure(
         "labels",
         "Label delay",

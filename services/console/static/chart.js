@@ -140,7 +140,7 @@ window.headraceChart = (() => {
     const px = (x) => (x - min) / (max - min) * width;
     for (const track of lanes.querySelectorAll(".track")) {
       track.style.left = AXIS + "px"; track.style.width = width + "px";
-      const ends = [];
+      const rows = [[], [], []];
       for (const bar of track.children) {
         const from = px(bar.item.from[axis]), to = bar.item.to ? px(bar.item.to[axis]) : width;
         const left = Math.min(Math.max(from, 0), width), right = Math.min(Math.max(to, 0), width);
@@ -150,19 +150,22 @@ window.headraceChart = (() => {
         const words = bar.item.glyph.length * 12 + bar.item.text.length * 7.3 + 14;
         const room = Math.max(right - left, 20);
         const start = Math.min(left, width - 20);
-        const fits = room >= words || start + words <= width;
+        const since0 = bar.item.since ? Math.min(start, Math.max(0, px(bar.item.since[axis]))) : start;
+        const free = (end) => rows.findIndex((row) => row.length === 0 || row.at(-1)[end] <= since0);
+        const inside = room >= words, wide = inside ? room : room + words - 10;
+        let fits = inside || start + wide <= width;
+        let line = free("words");
+        if (line < 0) { line = free("bar"); fits = inside; if (line >= 0) hush(rows[line].at(-1).node); }
+        if (line < 0) line = 2;
         bar.classList.toggle("small", !fits);
-        bar.classList.toggle("out", fits && room < words);
+        bar.classList.toggle("out", fits && !inside);
         bar.style.left = start + "px"; bar.style.width = room - 1 + "px";
-        const end = start + (fits ? Math.max(room, words) : room);
-        let line = ends.findIndex((taken) => taken <= start);
-        if (line < 0) line = ends.length < 3 ? ends.length : 2;
-        ends[line] = Math.max(ends[line] || 0, end);
+        rows[line].push({ node: bar, bar: start + room, words: start + (fits ? wide : room) });
         bar.style.top = line * 22 + "px";
         const since = bar.querySelector(".since");
         if (since) { const w = Math.max(0, left - Math.max(0, px(bar.item.since[axis]))); since.style.width = w + "px"; since.style.left = -w - 1 + "px"; }
       }
-      track.style.height = Math.max(1, ends.length) * 22 + "px";
+      track.style.height = Math.max(1, rows.filter((row) => row.length).length) * 22 + "px";
     }
     const deep = lanes.getBoundingClientRect().bottom - main.over.getBoundingClientRect().top - 8;
     for (const mark of main.over.querySelectorAll(".mark")) {
@@ -172,6 +175,8 @@ window.headraceChart = (() => {
       mark.style.height = deep + "px";
     }
   }
+
+  const hush = (bar) => { if (bar.classList.contains("out")) { bar.classList.remove("out"); bar.classList.add("small"); } };
 
   function buildLegend() {
     legend.replaceChildren(...data.series.map((s, i) => {

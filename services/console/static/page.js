@@ -101,6 +101,7 @@
     const item = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!item) return;
     item.querySelector(":scope > details")?.setAttribute("open", "");
+    for (let up = item.closest("details"); up; up = up.parentElement.closest("details")) up.open = true;
     item.scrollIntoView({ block: "start" });
   };
   addEventListener("hashchange", reveal);

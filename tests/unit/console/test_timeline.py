@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.console.spread import Spread
-from services.console.timeline import MOST, Point, Timeline, cumulative, half_width, windowed
+from services.console.timeline import (
+    MOST,
+    Point,
+    Timeline,
+    cumulative,
+    half_width,
+    newest,
+    windowed,
+)
 
 
 def line(losses: list[float], every: int = 1) -> list[Point]:
@@ -77,6 +85,14 @@ def test_the_interval_is_honest_about_runs() -> None:
             assert found is not None
             covered.append(abs(losses.mean() - 0.2) <= found[0])
         assert np.mean(covered) > 0.9, run
+
+
+def test_the_interval_of_a_later_part_rests_on_that_part() -> None:
+    losses = (np.random.default_rng(0).random(20_000) < 0.2).astype(float).tolist()
+    points = newest(line(losses, 10), "a", 1_000)
+    assert points[-1].predictions - points[0].predictions == 1_000
+    found = half_width(points, "a", 1, begun=True)
+    assert found is not None and 0.015 < found[0] < 0.04  # 1.96 * sqrt(.2 * .8 / 1000) = .025
 
 
 def test_too_few_blocks_give_no_interval() -> None:
