@@ -2,7 +2,7 @@
 
 The contestants are those of `shared.evaluation.Baselines` (a test holds them equal), kept in a way
 that costs a few microseconds an event and a checkpoint in proportion to what changed: no feature
-vector is kept while its label is awaited, since the outcome brings it.
+vector is part of the state while its label is awaited, since the outcome brings it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,11 +37,13 @@ class Contestants(Protocol):
 
     names: tuple[str, ...]
 
-    def answer(self, features: Row, place: int, rates: Sequence[float]) -> Said:
-        """What each says now. `rates` [names]: the share of right answers so far (classes)."""
+    def answer(self, features: Row, x: F64, place: int, rates: Sequence[float]) -> Said:
+        """What each says now; `x` is `features` as a vector. `rates` [names]: the share of right
+        answers so far (classes).
+        """
         ...
 
-    def learn(self, features: Row, label: Any) -> None:
+    def learn(self, x: F64, label: Any) -> None:
         """Take one label (class key or number), in the order in which labels come."""
         ...
 
@@ -66,25 +68,22 @@ class _State(msgspec.Struct):
 class ClassBaselines:
     """Majority, no-change, online linear and rules, for classes."""
 
-    def __init__(
-        self, features: Sequence[str], classes: Sequence[str], rules: Mapping[str, Rule]
-    ) -> None:
+    def __init__(self, n_features: int, classes: Sequence[str], rules: Mapping[str, Rule]) -> None:
         self.names = ("majority", "no_change", "linear", *rules)
         self._rules = tuple(rules.values())
-        self._features = tuple(features)
         self._classes = list(classes)
         self._tally = [0] * len(self._classes)
         self._known = 0
         self._newest: Answer = None
-        self._linear = Linear(len(features), _outputs(len(self._classes)), logistic=True)
+        self._linear = Linear(n_features, _outputs(len(self._classes)), logistic=True)
 
-    def answer(self, features: Row, place: int, rates: Sequence[float]) -> Said:
+    def answer(self, features: Row, x: F64, place: int, rates: Sequence[float]) -> Said:
         """See `Contestants`. Nothing before the first class is known."""
         classes, tally, known = self._classes, self._tally, self._known
         if not classes:
             return Said(place, [None] * len(self.names), [[]] * len(self.names))
         k = len(classes)
-        linear = self._linear_chances(features, k)
+        linear = self._linear_chances(x, k)
         answers: list[Answer] = [
             classes[tally.index(max(tally))],
             classes[0] if self._newest is None else self._newest,
@@ -109,7 +108,7 @@ class ClassBaselines:
                 found.append(p[0] if answer == label else (1 - p[0]) * rest)
         return found
 
-    def learn(self, features: Row, label: str) -> None:
+    def learn(self, x: F64, label: str) -> None:
         """See `Contestants`."""
         if label not in self._classes:
             self._classes.append(label)
@@ -125,7 +124,7 @@ class ClassBaselines:
             target[index] = 1.0
         else:
             target[0] = index == 1
-        self._linear.learn(_vector(features, self._features), target)
+        self._linear.learn(x, target)
 
     def dump(self) -> bytes:
         """See `Contestants`."""
@@ -140,8 +139,8 @@ class ClassBaselines:
         self._newest = state.newest
         self._linear.restore(unpacked(state.linear))
 
-    def _linear_chances(self, features: Row, k: int) -> list[float]:
-        said = self._linear.predict(_vector(features, self._features)).tolist()
+    def _linear_chances(self, x: F64, k: int) -> list[float]:
+        said = self._linear.predict(x).tolist()
         if len(said) == 1:
             return [1 - said[0], said[0]] if k == 2 else [1.0]
         total = sum(said)
@@ -162,30 +161,29 @@ class ClassBaselines:
 class NumberBaselines:
     """Mean, no-change, online linear and rules, for numbers."""
 
-    def __init__(self, features: Sequence[str], rules: Mapping[str, Rule]) -> None:
+    def __init__(self, n_features: int, rules: Mapping[str, Rule]) -> None:
         self.names = ("mean", "no_change", "linear", *rules)
         self._rules = tuple(rules.values())
-        self._features = tuple(features)
         self._known = 0
         self._mean = 0.0
         self._newest = 0.0
-        self._linear = Linear(len(features), 1, logistic=False)
+        self._linear = Linear(n_features, 1, logistic=False)
 
-    def answer(self, features: Row, place: int, rates: Sequence[float]) -> Said:
+    def answer(self, features: Row, x: F64, place: int, rates: Sequence[float]) -> Said:
         """See `Contestants`."""
-        linear = float(self._linear.predict(_vector(features, self._features))[0])
+        linear = float(self._linear.predict(x)[0])
         answers: list[Answer] = [self._mean, self._newest, linear]
         for rule in self._rules:
             value = rule(features)
             answers.append(float(value) if isinstance(value, int | float) else None)
         return Said(place, answers)
 
-    def learn(self, features: Row, label: float) -> None:
+    def learn(self, x: F64, label: float) -> None:
         """See `Contestants`."""
         self._known += 1
         self._mean += (label - self._mean) / self._known
         self._newest = label
-        self._linear.learn(_vector(features, self._features), np.array([label]))
+        self._linear.learn(x, np.array([label]))
 
     def dump(self) -> bytes:
         """See `Contestants`."""
@@ -222,6 +220,7 @@ def _outputs(k: int) -> int:
     return k if k > 2 else 1
 
 
-def _vector(features: Row, names: Sequence[str]) -> F64:
+def vector(features: Row, names: Sequence[str]) -> F64:
+    """[names] the features as numbers; missing is NaN."""
     get = features.get
     return np.array(list(map(get, names)), np.float64)

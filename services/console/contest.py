@@ -5,7 +5,15 @@ from typing import cast
 
 import msgspec
 
-from services.console.baselines import ClassBaselines, Contestants, NumberBaselines, Rule, Said
+from services.console.baselines import (
+    F64,
+    ClassBaselines,
+    Contestants,
+    NumberBaselines,
+    Rule,
+    Said,
+    vector,
+)
 from services.console.scores import Score, as_number, finite, said_class
 from services.console.timeline import Sums
 from shared.messages.labels import class_key
@@ -16,6 +24,8 @@ from shared.table import Table
 PUBLISHED = "published"
 MOST_WAITING = 100_000
 """Predictions whose baseline answers wait for a label; beyond it the oldest are not scored."""
+MOST_VECTORS = 1_000
+"""Feature vectors kept between prediction and label: a cache, the outcome brings the same numbers."""
 MOST_SHADOWS = 8
 """Shadows (and versions that published) whose scores are kept, the newest ones."""
 
@@ -37,8 +47,10 @@ class Contest:
     def __init__(self, problem: Problem, features: tuple[str, ...], rules: Mapping[str, Rule]):
         self.regression = problem.task == "regression"
         classes = [class_key(value) for value in problem.label.classes or ()]
-        self._classes = None if self.regression else ClassBaselines(features, classes, rules)
-        self._baselines: Contestants = self._classes or NumberBaselines(features, rules)
+        self._classes = None if self.regression else ClassBaselines(len(features), classes, rules)
+        self._baselines: Contestants = self._classes or NumberBaselines(len(features), rules)
+        self._features = features
+        self._vectors: dict[str, F64] = {}
         self._waiting: Table[Said] = Table("said", MOST_WAITING, Said)
         self._published = Score()
         self._scores = [Score() for _ in self._baselines.names]
@@ -54,19 +66,30 @@ class Contest:
     def predicted(self, prediction: Prediction, place: int) -> None:
         """Let the baselines answer the `place`-th prediction's event."""
         rates = [(s.n - s.loss + 1) / (s.n + 2) for s in self._scores]
-        self._waiting.put(prediction.id, self._baselines.answer(prediction.features, place, rates))
+        x = vector(prediction.features, self._features)
+        if len(self._vectors) >= MOST_VECTORS:
+            self._vectors.clear()
+        self._vectors[prediction.id] = x
+        self._waiting.put(
+            prediction.id, self._baselines.answer(prediction.features, x, place, rates)
+        )
 
     def labelled(self, outcome: Outcome) -> int | None:
         """Score a first label; the ordinal of its prediction, if that is remembered."""
         said = self._waiting.pop(outcome.id)
+        x = self._vectors.pop(outcome.id, None)
+        if x is None:
+            x = vector(outcome.features, self._features)
         self._dirty = True
         if self._classes is None:
-            self._numbers(outcome, said)
+            self._numbers(outcome, said, x)
         else:
-            self._answers(outcome, said, self._classes)
+            self._answers(outcome, said, x, self._classes)
         return None if said is None else said.place
 
-    def _answers(self, outcome: Outcome, said: Said | None, baselines: ClassBaselines) -> None:
+    def _answers(
+        self, outcome: Outcome, said: Said | None, x: F64, baselines: ClassBaselines
+    ) -> None:
         label = class_key(outcome.label)
         mine = said_class(outcome.prediction)
         given = outcome.probabilities
@@ -85,9 +108,9 @@ class Contest:
             for score, answer, p in zip(self._scores, said.answers, chances, strict=True):
                 if answer is not None:
                     score.gain += score.take_class(label, cast(str, answer), p) - loss
-        baselines.learn(outcome.features, label)
+        baselines.learn(x, label)
 
-    def _numbers(self, outcome: Outcome, said: Said | None) -> None:
+    def _numbers(self, outcome: Outcome, said: Said | None, x: F64) -> None:
         label, mine = as_number(outcome.label), as_number(outcome.prediction)
         if not (finite(label) and finite(mine)):
             return
@@ -102,7 +125,7 @@ class Contest:
             for score, answer in zip(self._scores, said.answers, strict=True):
                 if answer is not None:
                     score.gain += score.take_number(label, float(answer)) - loss
-        self._baselines.learn(outcome.features, label)
+        self._baselines.learn(x, label)
 
     def _of(self, scores: dict[str, Score], version: str) -> Score:
         score = scores.get(version)
