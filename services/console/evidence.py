@@ -40,6 +40,40 @@ def sheets(evidence: Mapping[str, Any], name: str = "") -> list[Sheet]:
     return first + tables
 
 
+def job_sheets(evidence: Mapping[str, Any]) -> list[Sheet]:
+    """A job's evidence: the board of everyone who was tried, then the rest."""
+    entries: Sequence[Mapping[str, Any]] = evidence.get("entries") or ()
+    if not _is_records(entries):
+        return sheets(evidence)
+    metric = str(evidence.get("metric", "loss"))
+    columns = [
+        "who",
+        title(metric),
+        "loss, interval",
+        "gain over the champion",
+        "rows",
+        "fitted on",
+    ]
+    rows = [
+        [
+            f"{entry.get('role', '')}: {entry.get('name', '')}",
+            plain(entry.get(metric)),
+            f"{plain(entry.get('loss'))} ({plain(entry.get('low'))} to {plain(entry.get('high'))})",
+            _short(entry.get("gain")),
+            plain(entry.get("n")),
+            plain(entry.get("fit_rows") or None),
+            _short(entry.get("reason")),
+        ]
+        for entry in entries[:MOST_ROWS]
+    ]
+    more = max(0, len(entries) - MOST_ROWS)
+    rest = {key: value for key, value in evidence.items() if key != "entries"}
+    name = (
+        "Everyone who was tried (candidates on later training rows, others on the rows held back)"
+    )
+    return [Sheet(name, [*columns, "why"], rows, more), *sheets(rest)]
+
+
 def _is_records(value: Any) -> bool:
     return (
         isinstance(value, Sequence)
@@ -56,5 +90,8 @@ def _table(name: str, records: Sequence[Mapping[str, Any]]) -> Sheet:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, Mapping) and {"mean", "low", "high"} <= set(value):
+        low, high = plain(value["low"]), plain(value["high"])
+        return f"{plain(value['mean'])} ({low} to {high})"
     text = plain(value)
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"

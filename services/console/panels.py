@@ -8,7 +8,7 @@ import msgspec
 
 from services.console.chart import JOB_GLYPHS
 from services.console.core import Board
-from services.console.evidence import Sheet, sheets
+from services.console.evidence import Sheet, job_sheets, sheets
 from services.console.ledger import Bad, Step
 from services.console.words import count, counted, moment, share
 
@@ -165,7 +165,7 @@ def job_cards(board: Board) -> list[JobCard]:
                 done=done,
                 of=of,
                 life=_life(row.steps),
-                evidence=sheets(job.evidence),
+                evidence=job_sheets(job.evidence),
             )
         )
     cards.reverse()

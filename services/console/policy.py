@@ -30,7 +30,7 @@ def example_event(problem: Problem) -> str:
     for name, value in ((problem.events.time, "2030-01-01T00:00:00Z"), (problem.events.id, "e-1")):
         if name is not None:
             event.setdefault(name, value)
-    return json.dumps(event)
+    return json.dumps(event).replace("'", "\\u0027")  # it is shown within quotes of a shell
 
 
 def _example(spec: FieldSpec) -> Any:
@@ -49,8 +49,10 @@ def _example(spec: FieldSpec) -> Any:
 def watch(problem: Problem) -> str:
     """The alarm budget."""
     return (
-        f"Inputs, predictions, errors, labels and silence are watched; the budget is one false alarm "
-        f"in {count(problem.drift.expected_run_length)} events over all series together."
+        "Inputs, predictions, errors, labels and silence are watched. The budget is one false alarm "
+        f"in {count(problem.drift.expected_run_length)} events over all inputs and one in "
+        f"{count(problem.drift.error_run_length)} over errors; moving inputs alone are evidence, not "
+        "a page."
     )
 
 

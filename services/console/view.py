@@ -168,7 +168,7 @@ def _newest(board: Board, row: ScoreRow) -> Figure:
         text(board, row.newest),
         _sure(board, row.newest_sure),
         of if row.newest_n else "no labelled prediction yet",
-        f"The same {_metric(board)} over the window `evaluation.window` of the problem file.",
+        f"The same {_metric(board)} over the window declared as evaluation.window in the problem file.",
     )
 
 

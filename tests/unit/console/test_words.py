@@ -11,7 +11,7 @@ from rich.console import Console
 from services.console import policy, terminal
 from services.console.closing import closing
 from services.console.core import Board
-from services.console.evidence import sheets
+from services.console.evidence import job_sheets, sheets
 from services.console.pages import Pages
 from services.console.snapshot import view_of
 from services.console.terminal import Terminal
@@ -62,6 +62,25 @@ def test_evidence_of_any_shape_becomes_tables() -> None:
     assert by_name["interval"].rows == [["low", "0.1"], ["high", "0.2"]]
     assert by_name["by name"].rows == [["x", "1"], ["y", "2"]]
     assert len(dict(by_name[""].rows)["text"]) < 400
+
+
+def test_a_jobs_board_names_everyone_with_intervals() -> None:
+    gain = {"mean": 0.01, "low": -0.02, "high": 0.04}
+    entry = {"role": "baseline", "name": "linear", "n": 9, "accuracy": 0.5, "loss": 0.5, "low": 0.4,
+             "high": 0.6, "fit_rows": 0, "gain": gain, "reason": "undecided"}  # fmt: skip
+    board, rest = job_sheets({"metric": "accuracy", "entries": [entry]})
+    assert board.rows == [
+        [
+            "baseline: linear",
+            "0.5",
+            "0.5 (0.4 to 0.6)",
+            "0.01 (-0.02 to 0.04)",
+            "9",
+            "–",
+            "undecided",
+        ]
+    ]
+    assert rest.rows == [["metric", "accuracy"]]
 
 
 def test_every_figure_is_explained_also_before_there_is_one() -> None:
