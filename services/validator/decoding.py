@@ -51,10 +51,10 @@ def decode_event(raw: Any, most_bytes: int) -> dict[str, Any]:
     kinds = list(map(type, event.values()))
     if int in kinds or dict in kinds or list in kinds:
         _bounded(event.values(), 2)
-    # Without a backslash, quotes are two per key and two per text: a key that was overwritten
-    # shows as a surplus. Anything else is looked at closely.
-    plain = b"\\" not in raw and dict not in kinds and list not in kinds
-    if not plain or raw.count(b'"') != 2 * (len(event) + kinds.count(str)):
+    # Two quotes for each key and each text, more where a quote is escaped or a key was overwritten:
+    # only then, and in nested events, a closer look is needed.
+    nested = dict in kinds or list in kinds
+    if nested or raw.count(b'"') != 2 * (len(event) + kinds.count(str)):
         _unique(raw)
     return event
 
