@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from services.trainer.board import Race, board, reason
 from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, split
@@ -47,7 +48,8 @@ def fit(request: FitRequest) -> FitResult:
             f"held back; at least {LEAST_TRAIN} and {LEAST_HELD} are needed: make "
             "`retraining.window` larger"
         )
-    return _Fit(request, problem, shape, data, plan).result()
+    with threadpool_limits(1):  # more threads add in another order, and spin where cores are busy
+        return _Fit(request, problem, shape, data, plan).result()
 
 
 def _shape(request: FitRequest, problem: Problem) -> Shape:
@@ -75,7 +77,7 @@ class _Fit:
         """The steps in order."""
         trials = self._trials()
         best = min(trials, key=lambda trial: trial.score)
-        if best.validation_loss is None:
+        if best.words is None:
             reasons = "; ".join(f"{trial.name}: {trial.problem}" for trial in trials)
             return failed(f"no candidate could be fitted ({reasons})")
         x, y = self.data.x[self.plan.train], self.data.y[self.plan.train]
@@ -84,7 +86,7 @@ class _Fit:
             anchor = served(estimator, self.data.x, self.shape)
         except Unfit as why:
             return failed(f"{best.name}, the best candidate, cannot be used: {why}")
-        race = self._race(anchor)
+        race = self._race(anchor, best)
         evidence = board(race, trials, best.name, self._rows())
         outcome = FitResult(
             state="accepted" if race.accepted else "rejected",
@@ -109,23 +111,36 @@ class _Fit:
     def _seed(self, name: str) -> int:
         return seed_of(self.problem.name, self.request.job.job, name)
 
-    def _race(self, anchor: Anchor) -> Race:
+    def _race(self, anchor: Anchor, best: Trial) -> Race:
         data, shape, plan, task = self.data, self.shape, self.plan, self.problem.task
         said = anchor.predict_many(data.x)
         y = data.y[plan.held]
         loss = self.metric.loss
         rules = {rule.name: self._rule(rule.expression) for rule in self.problem.evaluation.rules}
         baselines = baseline_answers(data, shape, task, rules, plan)
-        mixed = challenge(data, shape, task, plan.held, _as_said(said, shape), "anchor")
+        mixed = self._mixed(said, best)
         return Race(
             metric=self.metric,
             champion=loss(Answers(data.published, data.answered).rows(plan.held), y),
-            challenger=loss(mixed, y),
+            challenger=loss(mixed.rows(plan.held), y),
             alone=loss(Answers.of(said).rows(plan.held), y),
             baselines={name: _filled(loss(told, y)) for name, told in baselines.items()},
             confidence=self.problem.acceptance.confidence,
             min_gain=self.problem.acceptance.min_gain,
             beat_baselines=self.problem.acceptance.beat_baselines,
+        )
+
+    def _mixed(self, said: F64, best: Trial) -> Answers:
+        """The challenger. Its stacker gets to know the anchor on the validation rows, where the trial
+        of the same candidate speaks for it: the anchor itself was fitted on them.
+        """
+        assert best.late is not None
+        assert best.words is not None
+        words = said.copy()
+        words[best.late] = best.words
+        first = int(best.late[0])
+        return challenge(
+            self.data, self.shape, self.problem.task, first, _as_said(words, self.shape)
         )
 
     def _rule(self, text: str) -> Formula:

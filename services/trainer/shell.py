@@ -36,6 +36,7 @@ ONE_THREAD = {
         "LOKY_MAX_CPU_COUNT",
     )
 }  # fmt: skip
+COMMAND = [sys.executable, "-P", "-m", "services.trainer.worker"]
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("services/trainer", "shared/models", "shared/evaluation")
 _CLOSE_SECONDS = 5
@@ -187,8 +188,8 @@ class LocalTraining:
         self._directory.mkdir(parents=True, exist_ok=True)
         path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
         with (self._directory / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(
-                [sys.executable, "-P", "-m", "services.trainer.worker"],
+            worker = subprocess.Popen(  # noqa: S603  our own module, no shell
+                COMMAND,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -206,6 +207,9 @@ class LocalTraining:
             for line in worker.stdout:
                 self._take(msgspec.json.decode(line, type=Answer))
                 ready = True
+        if worker.stdin is not None:
+            with suppress(BrokenPipeError):
+                worker.stdin.close()
         with self._changed:
             if self._closing:
                 return

@@ -26,13 +26,18 @@ PARITY_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One candidate: losses per row on what it was fitted on and on the later rows; or why not."""
+    """One candidate: losses per row on what it was fitted on and on the later rows; or why not.
+
+    `late` are the numbers of those later rows, `words` [late, K] what it said of them.
+    """
 
     name: str
     seed: int
     fit_rows: int = 0
     train_loss: F64 | None = None
     validation_loss: F64 | None = None
+    late: I64 | None = None
+    words: F64 | None = None
     problem: str = ""
 
     @property
@@ -60,11 +65,9 @@ def try_out(
         estimator = fitted(name, seed, data.x[early], data.y[early], shape)
     except Unfit as why:
         return Trial(name, seed, len(early), problem=str(why))
-    seen, unseen = (
-        metric.loss(library_answers(estimator, data.x[rows], shape), data.y[rows])
-        for rows in (early, late)
-    )
-    return Trial(name, seed, len(early), seen, unseen)
+    then, later = (library_answers(estimator, data.x[rows], shape) for rows in (early, late))
+    seen, unseen = metric.loss(then, data.y[early]), metric.loss(later, data.y[late])
+    return Trial(name, seed, len(early), seen, unseen, late, later.mean)
 
 
 def fitted(name: str, seed: int, x: F64, y: Labels, shape: Shape) -> Estimator:

@@ -85,23 +85,22 @@ class Run:
             row = block.stop
 
 
-def challenge(
-    data: Dataset, shape: Shape, task: Any, held: I64, anchor: F32, name: str
-) -> Answers:
-    """What champion's experts plus an anchor would have said of the `held` rows (the newest).
+def challenge(data: Dataset, shape: Shape, task: Any, first: int, anchor: F32) -> Answers:
+    """What champion's experts plus an anchor would have said of every row from `first` on.
 
-    A stacker over the experts' own words learns up to the first held row; then it is forked with the
-    anchor, whose words `anchor` [n, K] count from there on only (it was fitted on earlier rows).
+    A stacker over the experts' own words learns up to the row `first`; then it is forked with the
+    anchor, whose words `anchor` [n, K] count from there on only: there they must come from a model
+    that was not fitted on those rows.
     """
-    first, n = int(held[0]), len(data.rows)
+    n = len(data.rows)
     names = [f"expert {i}" for i in range(data.said.shape[1])]
     base = Stacker(task, names, shape.width)
     run = Run.fresh(data, shape)
     run.walk(base, data.said, 0, first)
     run.learn(base, data.said, first)
     wider = np.concatenate([data.said, anchor[:, None, :]], axis=1)
-    run.walk(base.fork([*names, name]), wider, first, n)
-    return Answers.of(run.mean).rows(held)
+    run.walk(base.fork([*names, "anchor"]), wider, first, n)
+    return Answers.of(run.mean)
 
 
 def baseline_answers(

@@ -45,7 +45,7 @@ class Live:
 
     def allows(self, model: str, state: str) -> bool:
         """Whether `model` may go to `state` now; decisions ask before they are written."""
-        return MODELS.allows(self.states.get(model, START), state)
+        return model != self.champion and MODELS.allows(self.states.get(model, START), state)
 
     def apply(self, event: ModelEvent) -> None:
         """Fold one event.
@@ -57,14 +57,19 @@ class Live:
             self.snapshot = event
             return
         was = self.states.get(event.model, START)
-        if not MODELS.allows(was, event.state):
+        if not self.allows(event.model, event.state):
             raise Reject(
-                f"{event.model} is {was or 'unknown'} and cannot become {event.state}; "
-                f"from there it may go to: {', '.join(MODELS.after(was)) or 'nowhere'}",
+                f"{event.model} is {was or 'unknown'} and cannot become {event.state}: "
+                f"{self._instead(event.model, was)}",
                 check="lifecycle",
             )
         self._move(event.model, event.state)
         self.history.append(Step(event, was))
+
+    def _instead(self, model: str, was: str) -> str:
+        if model == self.champion:
+            return "the champion stays until another version becomes champion"
+        return f"from there it may go to: {', '.join(MODELS.after(was)) or 'nowhere'}"
 
     def _move(self, model: str, state: str) -> None:
         before = self.champion
