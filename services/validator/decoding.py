@@ -15,6 +15,7 @@ from shared.errors import Reject
 
 MAX_DEPTH = 32
 _decode = msgspec.json.Decoder().decode
+_PLAIN = frozenset({str, float, bool, type(None)})
 _NOT_JSON = re.compile(rb"[:,\[]\s*([-+]?(?:NaN|nan|Infinity|inf))\b")
 _HALF_PAIR = re.compile(
     rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|[c-fC-F][0-9a-fA-F]{2})"
@@ -49,11 +50,12 @@ def decode_event(raw: Any, most_bytes: int) -> dict[str, Any]:
         kind = _TYPES.get(type(event), "a number")
         raise Reject(f"the event is {kind}; a JSON object is expected", "json")
     kinds = list(map(type, event.values()))
-    if int in kinds or dict in kinds or list in kinds:
+    nested = False
+    if not _PLAIN.issuperset(kinds):
         _bounded(event.values(), 2)
+        nested = dict in kinds or list in kinds
     # Two quotes for each key and each text, more where a quote is escaped or a key was overwritten:
     # only then, and in nested events, a closer look is needed.
-    nested = dict in kinds or list in kinds
     if nested or raw.count(b'"') != 2 * (len(event) + kinds.count(str)):
         _unique(raw)
     return event

@@ -25,16 +25,16 @@ class CalendarParts:
 
     def __init__(self, spec: Calendar, plan: Plan) -> None:
         self._zone = None if spec.zone == "UTC" else ZoneInfo(spec.zone)
-        self._cycles = [(f"{p}_sin", f"{p}_cos", _PHASES[p]) for p in spec.parts if p in _PHASES]
-        self._weekend = "weekend" in spec.parts
+        self._parts = [(f"{p}_sin", f"{p}_cos", _PHASES.get(p)) for p in spec.parts]
 
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
         local = (
             time.astimezone(self._zone or UTC) if self._zone or time.tzinfo is not UTC else time
         )
-        for sine, cosine, phase in self._cycles:
-            angle = 2 * pi * phase(local)
-            row[sine], row[cosine] = sin(angle), cos(angle)
-        if self._weekend:
-            row["weekend"] = 1.0 if local.weekday() >= 5 else 0.0
+        for sine, cosine, phase in self._parts:
+            if phase is None:
+                row["weekend"] = 1.0 if local.weekday() >= 5 else 0.0
+            else:
+                angle = 2 * pi * phase(local)
+                row[sine], row[cosine] = sin(angle), cos(angle)

@@ -37,6 +37,8 @@ class FeatureSet:
             if name in used
             for clean in [Cleaned(name, spec, self._plan)]
         ]
+        fields = problem.events.fields
+        self._only_features = all(fields[name].columns(name) == (name,) for name in used)
         self._operators: list[Operator] = [
             ENCODINGS[spec.encode](name, spec)
             for name, spec in problem.events.fields.items()
@@ -71,7 +73,7 @@ class FeatureSet:
             operator.compute(row, time, past)
         if past is not self._nothing:
             past.append(row, plan)
-        return {name: row[name] for name in self.names}
+        return row if self._only_features else {name: row[name] for name in self.names}
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """State entries that changed since the last call."""
@@ -94,7 +96,7 @@ def _used(problem: Problem) -> set[str]:
             used |= set(Formula(feature.formula, problem.formula_kinds(index)).names)
         elif feature.kind != "calendar":
             used.add(feature.field)
-    return used
+    return used & problem.events.fields.keys()
 
 
 def _digest(problem: Problem) -> str:

@@ -51,6 +51,8 @@ class Formula:
         """The value for `row`; a name that `row` does not have is missing."""
         try:
             value = self._run(row)
+            if value.__class__ is float:
+                return value if value - value == 0.0 else None
             if value is None or value is True or value is False or value.__class__ is str:
                 return value
             number = float(value)

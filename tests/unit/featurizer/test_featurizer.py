@@ -2,11 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from math import isfinite
+from pathlib import Path
 
 from services.featurizer import SERVICE
 from services.featurizer.core import Featurizer
 from shared.messages.streams import VALID
 from shared.messages.types import Valid
+from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
@@ -60,3 +62,25 @@ def test_the_contract_of_a_stage() -> None:
         assert all(value is None or isfinite(value) for value in out.value.features.values())
         assert all(type(value) in (float, type(None)) for value in out.value.features.values())
     assert found[-1].value.features["x_mean_20m"] is not None
+
+
+def test_the_example() -> None:
+    """Names in their declared order, and lags of the right half-hours."""
+    root = Path(__file__).resolve().parents[3]
+    spec = load_problem(root / "examples" / "electricity" / "problem.yaml")
+    stage, start = Featurizer(spec), datetime(1996, 5, 7, tzinfo=UTC)
+    prices = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
+    events = [
+        Valid(
+            f"e{n}",
+            start + timedelta(minutes=30 * n),
+            {"region": "NSW"} | dict.fromkeys(prices, n / 1000),
+            "NSW",
+        )
+        for n in range(400)
+    ]
+    found = [out.value.features for out in stage.handle([Record(VALID, e, "NSW") for e in events])]
+    assert all(tuple(row) == spec.feature_names for row in found)
+    assert found[0]["nswdemand_lag_1"] is None
+    assert [found[399][f"nswdemand_lag_{by}"] for by in (1, 48, 336)] == [0.398, 0.351, 0.063]
+    assert found[399]["change"] == 0.399 - 0.398
