@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from services.console.spread import Spread
 from services.console.timeline import (
+    CHUNK,
     MOST,
     Point,
     Timeline,
@@ -70,6 +71,8 @@ def test_thinning_keeps_whole_multiples_and_survives_a_restore() -> None:
             entries.pop(key, None)
         else:
             entries[key] = value
+    chunks = -(-len(timeline.points) // CHUNK)
+    assert set(entries) == {"timeline", *(f"points:{chunk}" for chunk in range(chunks))}
     other = Timeline()
     other.restore(entries)
     assert (other.points, other.step) == (timeline.points, timeline.step)
