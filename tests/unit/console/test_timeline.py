@@ -57,7 +57,7 @@ def test_thinning_keeps_whole_multiples_and_survives_a_restore() -> None:
     for n in range(1, 60_001):
         if timeline.due(n):
             timeline.add(Point(n, n, 0, float(n), {}))
-        if n % 7_000 == 0:
+        if n % 1_900 == 0:
             for key, value in timeline.changes():
                 if value is None:
                     entries.pop(key, None)
