@@ -54,7 +54,7 @@ def test_gaps_where_nothing_was_scored() -> None:
 def test_thinning_keeps_whole_multiples_and_survives_a_restore() -> None:
     timeline = Timeline()
     entries: dict[str, bytes] = {}
-    for n in range(1, 60_001):
+    for n in range(1, 40_001):
         if timeline.due(n):
             timeline.add(Point(n, n, 0, float(n), {}))
         if n % 1_900 == 0:
