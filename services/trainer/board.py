@@ -73,9 +73,9 @@ def board(race: Race, trials: list[Trial], chosen: str, rows: dict[str, Any]) ->
 def reason(race: Race, chosen: str) -> str:
     """Why it was accepted or rejected, for someone who has never seen this system."""
     c, metric = race.comparison, race.metric
-    what = f"champion's experts with {chosen} added"
     head = (
-        f"On the newest {c.rows:,} labelled rows, which the candidate had not seen, the {what} has "
+        f"On the newest {c.rows:,} labelled rows, which the candidate had not seen, the challenger "
+        f"(the champion's experts and {chosen}) has {metric.name.replace('_', ' ')} "
         f"{_figure(metric, race.challenger)}, the champion {_figure(metric, race.champion)}"
     )
     interval = f"{c.confidence:.0%} interval {_signed(metric, c.low)} to {_signed(metric, c.high)}"
@@ -86,7 +86,7 @@ def reason(race: Race, chosen: str) -> str:
         return f"{head}, {beside}: {gain}, so it goes into shadow beside the champion."
     if c.verdict == "better":
         return f"{head}: {gain}, but {beside} is not beaten. Rejected."
-    least = f"a gain of more than {_signed(metric, c.low * 0 + race.min_gain)}"
+    least = f"a gain of more than {_signed(metric, race.min_gain)}"
     verdict = "it is worse" if c.verdict == "worse" else f"{least} is not shown"
     return f"{head}: {gain}; {verdict}. Rejected."
 
@@ -136,8 +136,8 @@ def _measured(loss: F64, race: Race) -> dict[str, Any]:
 def _figure(metric: Metric, loss: F64) -> str:
     value = metric.figure(float(loss.mean()))
     if metric.name == "accuracy":
-        return f"{value:.1%} right"
-    return f"{metric.name} {value:.4g}"
+        return f"{value:.1%}"
+    return f"{value:.4g}"
 
 
 def _signed(metric: Metric, value: float) -> str:
