@@ -71,7 +71,7 @@ def _explained(raw: bytes, error: ValueError) -> Reject:
         return Reject(f"{token} is not JSON; write null for a number that is missing", "json")
     if found := _HALF_PAIR.search(raw):
         text = f"{found[0].decode()} is half of a surrogate pair, which is no character"
-        return Reject(f"the event is not Unicode: {text}", "json")
+        return Reject(f"the event is not JSON: {text}", "json")
     if "truncated" in str(error):
         return Reject("the event breaks off in the middle of its JSON", "json")
     return Reject(f"the event is not JSON: {error}", "json")

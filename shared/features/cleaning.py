@@ -31,7 +31,7 @@ class Cleaned:
         if result is None:
             return (known.mean if self._mean else known.last) if known.seen else None
         count = known.seen + 1
-        mean = known.mean + (result - known.mean) / count if self._mean else 0.0
+        mean = known.mean * (known.seen / count) + result / count if self._mean else 0.0
         past.fills[self._fill] = Fill(count, mean, None if self._mean else result)
         return result
 

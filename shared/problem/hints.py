@@ -59,9 +59,11 @@ def shape_mistakes(
 ) -> Iterator[Mistake]:
     """One mistake for each place that pydantic complains about."""
     seen: set[Path] = set()
-    for error in errors:
-        mistake = _explained(error, values, places)
-        if mistake.path not in seen:
+    found = [_explained(error, values, places) for error in errors]
+    meant = {(*m.path[:-1], m.write.split("`")[1]) for m in found if m.key and "`" in m.write}
+    for mistake in found:
+        missing = mistake.wrong.endswith("is missing")
+        if mistake.path not in seen and not (missing and mistake.path in meant):
             seen.add(mistake.path)
             yield mistake
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from shared.problem.durations import parse_duration
+from shared.problem.durations import DURATION_SCHEMA, parse_duration
 from shared.problem.scalars import identifier, scalar_text
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), WithJsonSchema(DURATION_SCHEMA)]
 Task = Literal["binary", "multiclass", "regression"]
 Scalar = bool | int | float | str
 FormulaKind = Literal["number", "boolean", "text"]
@@ -48,8 +48,8 @@ class FieldSpec(Part):
     def formula_kind(self) -> FormulaKind:
         """What the field is in formulas: a time counts as seconds since 1970 (UTC)."""
         if self.type == "category":
-            numbers = self.categories and not any(isinstance(v, str) for v in self.categories)
-            return "number" if numbers else "text"
+            texts = any(isinstance(value, str) for value in self.categories or ("",))
+            return "text" if texts or self.unseen == "other" else "number"
         kinds: dict[str, FormulaKind] = {"text": "text", "boolean": "boolean"}
         return kinds.get(self.type, "number")
 

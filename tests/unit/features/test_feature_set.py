@@ -352,6 +352,17 @@ def test_what_is_no_number_is_missing() -> None:
     assert found["x"] is found["y"] is found["z"] is None
 
 
+def test_huge_values_never_give_what_is_not_finite() -> None:
+    features = FeatureSet(problem([*LOOKS_BACK, {"kind": "lags", "field": "y", "by": [1]}]))
+    for number in range(40):
+        huge = [1.7e308, -1.7e308, 5e-324, 1e154][number * 7 % 4]
+        fields = dict.fromkeys(features.names) | {
+            "x": huge, "y": None if number % 3 else huge, "z": 2**62, "ok": True, "hue": "red",
+        }  # fmt: skip
+        found = features.transform(Valid("i", START, fields, "a"))
+        assert all(value is None or np.isfinite(value) for value in found.values())
+
+
 def test_digest_tells_definitions_apart() -> None:
     plain = FeatureSet(problem([]))
     assert plain.digest == FeatureSet(problem([])).digest

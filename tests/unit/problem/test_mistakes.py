@@ -2,12 +2,14 @@
 
 import re
 
+import jsonschema
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import UsageError
-from shared.problem.load import load_problem, parse_problem
+from shared.problem.load import load_problem, parse_problem, problem_schema
 from tests.unit.problem.seeded import GOOD, SEEDED, Seeded
 
 
@@ -43,6 +45,21 @@ def test_all_mistakes_at_once() -> None:
 
 def test_a_misspelt_section_raises_no_false_alarms() -> None:
     assert report(GOOD.replace("features:", "feautres:")).count("p.yaml, line") == 1
+
+
+def test_a_misspelt_key_is_one_mistake() -> None:
+    assert report(GOOD.replace("paid: {type", "paid: {tpye")).count("p.yaml, line") == 1
+
+
+def test_the_schema_takes_good_files() -> None:
+    values = yaml.safe_load(GOOD.replace("{on:", '{"on":'))
+    jsonschema.Draft202012Validator.check_schema(problem_schema())
+    jsonschema.validate(values, problem_schema())
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values | {"task": "bniary"}, problem_schema())
+    values["label"]["delay"] = "30 minutes"
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(values, problem_schema())
 
 
 def test_files_that_cannot_be_read(tmp_path) -> None:
@@ -109,9 +126,7 @@ _SNIPPETS = st.sampled_from(
     st.sampled_from(["events", "label", "features", "retraining", "evaluation", "source", "name"]),
 )
 def test_any_value_anywhere_raises_usage_errors_only(value: object, section: str) -> None:
-    import yaml
-
-    values = yaml.safe_load(GOOD.replace("on:", '"on":')) | {section: value}
+    values = yaml.safe_load(GOOD.replace("{on:", '{"on":')) | {section: value}
     try:
         parse_problem(yaml.safe_dump(values, allow_unicode=True))
     except UsageError as error:
