@@ -52,7 +52,11 @@ class Out:
 
 
 class Stage(Protocol):
-    """The fold. Not promised: that a call holds any particular number of records."""
+    """The fold. Not promised: that a call holds any particular number of records.
+
+    A stage that keeps inputs back until another stream completes them (labels before their events)
+    says how many in an attribute `held: int`.
+    """
 
     def handle(self, records: Sequence[Record]) -> Iterable[Out]:
         """Fold the records in their order. Any split into calls gives the same outputs.

@@ -48,6 +48,11 @@ class Joiner:
         self._expired: Table[bool] = Table("expired", MOST_DONE, bool)
         self._tables = (self._waiting, self._early, self._done, self._expired)
 
+    @property
+    def held(self) -> int:
+        """Early labels: each may turn the next event into an outcome at once."""
+        return len(self._early)
+
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """Join; see the class."""
         for record in records:

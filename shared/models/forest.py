@@ -1,4 +1,4 @@
-"""A compiled online forest of 30 trees.
+"""A compiled online forest of 10 trees.
 
 Per leaf 16 random tests whose thresholds come from the events that reached the leaf; only counts
 are kept, and a leaf splits by the Hoeffding bound. Trees see each event Poisson(6) times
@@ -13,7 +13,7 @@ from shared.models.draws import seeded
 from shared.models.forest_kernels import I32, Trees, learn_block, predict_block
 from shared.models.port import F32, Arrays, Expert, Labels, Rows, State, widen
 
-N_TREES, N_TESTS = 30, 16
+N_TREES, N_TESTS = 10, 16
 KEEPS = (1.0, 0.999, 0.995, 0.98)  # of a node's counts, an event
 SHARE = 0.7  # of the features, a tree
 PER_NODE = ("feat", "thr", "kid", "cnt", "seen", "n_tests", "depth")
@@ -35,7 +35,7 @@ def feature_masks(n_features: int, n_trees: int, share: float, seed: int) -> I32
 
 
 class Forest(Expert):
-    """One column. Memory: 60 trees of at most `max_nodes` nodes; a snapshot holds used nodes only."""
+    """One column. Memory: 20 trees of at most `max_nodes` nodes; a snapshot holds used nodes only."""
 
     arrays = ("judged", "behind")
 

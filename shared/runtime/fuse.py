@@ -164,26 +164,31 @@ class Fused:
     def _chunks(self, inbox: list[list[Record]]) -> Iterator[list[list[Record]]]:
         """Cut what waits for the stages of the cycle so that no chunk crosses a boundary.
 
-        An event or a label yields at most one outcome, a control record any number: a chunk ends
-        where the boundary could be reached. What came due at a boundary goes before the rest.
+        A label yields at most one outcome, an event one only if its label is held already, a control
+        record any number: a chunk ends where the boundary could be reached. What came due at a
+        boundary goes before the rest.
         """
         items = [(record, index) for index, queue in enumerate(inbox) for record in queue]
         items.sort(key=lambda item: _order(item[0]))
-        chunk, room, last = self._take_due(), self._room(), -1
+        chunk, room, held, last = self._take_due(), self._room(), self._held(), -1
         for record, index in items:
             if room <= 0 and record.seq != last:
                 yield chunk
-                chunk, room = self._take_due(), self._room()
+                chunk, room, held = self._take_due(), self._room(), self._held()
             chunk[index].append(record)
-            if index == self._readers[record.stream][0]:
-                room -= self._weight(record.stream)
             last = record.seq
+            if index != self._readers[record.stream][0]:
+                continue
+            if record.stream is LABELS:
+                room -= 1
+            elif record.stream is CONTROL:
+                room -= self._freshness
+            elif record.stream is FEATURES and held:
+                room, held = room - 1, held - 1
         yield chunk
 
-    def _weight(self, stream: Stream) -> int:
-        if stream is LABELS or stream is FEATURES:
-            return 1
-        return self._freshness if stream is CONTROL else 0
+    def _held(self) -> int:
+        return sum(getattr(stage, "held", 0) for stage in self.stages)
 
     def _room(self) -> int:
         return self._freshness - self._outcomes % self._freshness

@@ -70,6 +70,10 @@ class Join:
     def __init__(self) -> None:
         self.waiting: dict[str, Any] = {}
 
+    @property
+    def held(self) -> int:
+        return sum(isinstance(value, Label) for value in self.waiting.values())
+
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         for r in records:
             if r.stream is PREDICTIONS:
