@@ -6,47 +6,20 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.validator import SERVICE
 from services.validator.core import Validator
-from services.validator.decoding import decode_event
-from shared.errors import Reject, UsageError
+from shared.errors import UsageError
 from shared.messages.codec import decode, encode
-from shared.messages.streams import EVENTS, REJECTED, VALID
+from shared.messages.streams import REJECTED, VALID
 from shared.messages.types import Rejected, Valid
 from shared.problem.spec import Problem
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
-
-FIELDS: dict[str, Any] = {
-    "region": {"type": "category", "categories": ["NSW", "VIC"]},
-    "price": {"type": "number", "range": [0, 1]},
-    "seats": {"type": "integer", "required": False, "range": [1, None]},
-    "paid": {"type": "boolean", "required": False},
-    "note": {"type": "text", "required": False},
-    "ended": {"type": "time", "required": False},
-    "must": {"type": "number", "required": False, "missing": "reject"},
-}
-GOOD: dict[str, Any] = {
-    "id": "e1", "at": "2024-01-01T00:00:00Z", "region": "NSW", "price": 0.5, "must": 1,
-}  # fmt: skip
-
-
-def problem(fields: dict[str, Any] | None = None, **events: Any) -> Problem:
-    mapping = {"id": "id", "time": "at", "key": "region", "fields": fields or FIELDS}
-    return Problem.model_validate(
-        {"name": "p", "goal": "g", "task": "binary", "label": {"field": "l"},
-         "events": mapping | events}
-    )  # fmt: skip
-
-
-def record(value: Any, offset: int = 0) -> Record:
-    raw = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Record(EVENTS, raw, None, 2, offset, offset, 1_704_067_200_000)
+from tests.unit.validator.events import FIELDS, GOOD, changed, problem, record
 
 
 def outs(spec: Problem, *values: Any) -> list[Any]:
@@ -57,10 +30,6 @@ def outs(spec: Problem, *values: Any) -> list[Any]:
 def only(value: Any, spec: Problem | None = None) -> Any:
     (out,) = outs(spec or problem(), value)
     return out
-
-
-def changed(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in (GOOD | fields).items() if value is not ...}
 
 
 def raw(text: str) -> bytes:
@@ -334,68 +303,3 @@ def test_saving_costs_what_changed() -> None:
     list(stage.handle([record(changed(id="more"), 2_000)]))
     assert sum(len(value or b"") for _, value in stage.changes()) < 1_500
     assert not list(stage.changes())
-
-
-near = st.builds(
-    lambda fields, cut, noise: (
-        json.dumps(GOOD | fields).encode()[: cut if cut >= 0 else None] + noise
-    ),
-    st.dictionaries(
-        st.sampled_from([*GOOD, *FIELDS, "extra", '"', "\\"]),
-        st.recursive(
-            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-            lambda inner: (
-                st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner)
-            ),
-            max_leaves=4,
-        ),
-        max_size=4,
-    ),
-    st.sampled_from([-1, -1, -1, 20, 60]),
-    st.sampled_from([b"", b"", b"}", b" ", b"\x00", b"\xff"]),
-)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.one_of(st.binary(max_size=40), near, near, near))
-def test_any_bytes_are_valid_or_rejected(value: bytes) -> None:
-    spec = problem(checks=[{"name": "c", "expression": "price < 0.9 or paid"}])
-    stage = Validator(spec)
-    (out,) = stage.handle([record(value)])
-    assert out.stream in (VALID, REJECTED)
-    assert decode(out.stream, encode(out.value)) == out.value
-    if out.stream is VALID:
-        assert json.loads(value)["id"] is not None
-
-
-pairs = st.recursive(
-    st.one_of(st.integers(-9, 9), st.sampled_from([":", '"', "a", "\\", "}", " :", "ü"])),
-    lambda inner: st.lists(st.tuples(st.sampled_from("ab:"), inner), max_size=3).map(tuple),
-    max_leaves=6,
-)
-
-
-def written(value: Any) -> str:
-    """JSON with keys as often as they are given, and odd spaces."""
-    if isinstance(value, tuple):
-        return "{" + " , ".join(f'"{key}" :{written(inner)}' for key, inner in value) + "}"
-    return json.dumps(value, ensure_ascii=value == "ü")
-
-
-def doubled(value: Any) -> bool:
-    if not isinstance(value, tuple):
-        return False
-    keys = [key for key, _ in value]
-    return len(set(keys)) < len(keys) or any(doubled(inner) for _, inner in value)
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from("ab:"), pairs), max_size=4).map(tuple))
-def test_duplicate_keys_are_always_seen(value: Any) -> None:
-    text = written(value).encode()
-    try:
-        event = decode_event(text, 10_000)
-    except Reject as why:
-        assert why.check == "duplicate_key" and doubled(value)
-    else:
-        assert not doubled(value) and event == msgspec.json.decode(text)
