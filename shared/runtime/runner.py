@@ -17,7 +17,10 @@ IN_MEMORY = frozenset({VALID, FEATURES})
 class Follower(Protocol):
     """Reads what was committed and does something idempotent outside the log (DESIGN rule 2)."""
 
-    streams: tuple[Stream, ...]
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """What it follows."""
+        ...
 
     def position(self) -> Position:
         """From where on records are wanted, as the outside itself remembers it."""

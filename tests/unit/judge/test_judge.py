@@ -181,7 +181,8 @@ def test_a_refused_artefact_ends_its_contest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected"), [("accuracy", 1.0), ("log_loss", 2.302585093), ("mae", 2.0), ("rmse", 4.0)]
+    ("metric", "expected"),
+    [("accuracy", 1.0), ("log_loss", 2.302585093), ("mae", 2.0), ("rmse", 4.0)],
 )
 def test_losses_by_metric(metric: str, expected: float) -> None:
     assert loss(metric, 3, 1, {"3": 0.1, "1": 0.9}) == pytest.approx(expected)
