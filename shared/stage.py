@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from shared.messages.streams import Stream
 from shared.messages.types import Job
 from shared.problem.spec import Problem
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One record of a stream.
 
     `value` is a message of the stream's class (`shared/messages`), or raw `bytes` on the two
@@ -35,8 +36,7 @@ class Record:
     headers: Mapping[str, bytes] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Out:
+class Out(msgspec.Struct, frozen=True):
     """One output: a message for `stream`, caused by the record `cause`.
 
     `durable=False` passes to fused readers only and is never written: a live object in `value` is

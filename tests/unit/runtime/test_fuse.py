@@ -1,11 +1,11 @@
 """Fused stages: freshness is exact, and nothing depends on where a batch ends."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shared.log.memory import MemoryLog
 from shared.log.port import Append
