@@ -33,6 +33,8 @@ def test_there_and_back_and_the_same_bytes(make: Any) -> None:
     assert (back.predict_proba(X) == fitted.predict_proba(X)).all()
     keep = [make().fit(X, Y) for _ in range(3)]  # other addresses
     assert all(estimator_to_bytes(other) == data for other in keep)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert {entry.date_time[0] for entry in archive.infolist()} == {1980}
 
 
 def test_a_type_on_nobodys_list_is_refused() -> None:

@@ -101,6 +101,15 @@ def test_labels_of_held_rows_do_not_touch_what_is_fitted() -> None:
     assert first["entries"][0] != second["entries"][0]
 
 
+def test_labels_of_held_rows_do_not_touch_what_is_shipped(accepted: FitResult) -> None:
+    rows = world.outcomes(900)
+    rows[-9:] = [world.replaced(row, label=1 - row.label) for row in rows[-9:]]
+    other = fit(world.request(rows, world.problem(retraining=TREES)))
+    assert other.state == "accepted"
+    assert other.board["entries"][0]["loss"] > accepted.board["entries"][0]["loss"]
+    assert other.artefact == accepted.artefact
+
+
 def test_late_labels_make_an_embargo() -> None:
     rows = world.outcomes(900, delay=timedelta(minutes=60))
     board = fit(world.request(rows, world.problem(retraining=TREES))).board
