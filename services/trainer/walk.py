@@ -18,6 +18,8 @@ F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
+BASELINE_ROWS = 4_000
+
 
 class Calendar:
     """Which labels are known when, in the order in which they came."""
@@ -108,14 +110,19 @@ def baseline_answers(
 ) -> dict[str, Answers]:
     """What every baseline would have said of the held rows; a rule that is silent is wrong.
 
-    A class is said with the probability that the baseline was right on the training rows.
+    They learn from the `BASELINE_ROWS` rows before those: none of them profits from more. A class is
+    said with the probability that the baseline was right on the training rows among these.
     """
     keys = [class_key(value) for value in shape.classes]
     baselines = Baselines(task, shape.features, keys, tuple(rules))
     calendar = Calendar(data.at, data.known_at)
     said: list[dict[str, Any]] = []
-    for i, row in enumerate(data.rows):
+    first = max(0, int(plan.held[0]) - BASELINE_ROWS)
+    for i in range(first, len(data.rows)):
+        row = data.rows[i]
         for j in calendar.due(i):
+            if j < first:
+                continue
             label = float(data.y[j]) if shape.regression else keys[int(data.y[j])]
             baselines.learn(str(j), label)
         answers = {name: rule_answer(rule(row.features), keys) for name, rule in rules.items()}
@@ -125,10 +132,11 @@ def baseline_answers(
         values = [one[name] for one in said]
         if shape.regression:
             numbers = np.array([np.nan if v is None else float(v) for v in values])
-            found[name] = Answers(numbers[plan.held, None], np.full(len(plan.held), -1))
+            held = numbers[plan.held - first]
+            found[name] = Answers(held[:, None], np.full(len(plan.held), -1))
         else:
-            places = [keys.index(v) if v in keys else -1 for v in values]
-            found[name] = _said_classes(np.array(places), data, shape, plan)
+            places = np.array([keys.index(v) if v in keys else -1 for v in values])
+            found[name] = _said_classes(places, first, data, shape, plan)
     return found
 
 
@@ -143,11 +151,15 @@ def rule_answer(value: Any, keys: list[str]) -> str | float | None:
     return class_key(value)
 
 
-def _said_classes(index: I64, data: Dataset, shape: Shape, plan: Split) -> Answers:
-    """[held] bare classes, with probabilities from the hit rate on the training rows."""
-    hits = int(np.sum(index[plan.train] == data.y[plan.train]))
-    rate = (hits + 1) / (len(plan.train) + 2)
-    held = index[plan.held]
+def _said_classes(index: I64, first: int, data: Dataset, shape: Shape, plan: Split) -> Answers:
+    """[held] bare classes, with probabilities from the hit rate on the training rows.
+
+    `index` holds the answers from row `first` on.
+    """
+    train = plan.train[plan.train >= first]
+    hits = int(np.sum(index[train - first] == data.y[train]))
+    rate = (hits + 1) / (len(train) + 2)
+    held = index[plan.held - first]
     mean = np.full((len(held), shape.width), (1 - rate) / (shape.width - 1))
     known = np.flatnonzero(held >= 0)
     mean[known, held[known]] = rate
