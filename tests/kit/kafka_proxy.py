@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 PRODUCE, INIT_PRODUCER_ID, ADD_PARTITIONS, END_TXN = 0, 22, 24, 26
 ADD_OFFSETS, TXN_OFFSET_COMMIT = 25, 28
-_SILENCE_S = 30
 
 
 class Proxy:
@@ -32,6 +31,7 @@ class Proxy:
         self._held: set[int] = set()
         self._free = threading.Event()
         self._free.set()
+        self._broken = threading.Event()
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -64,10 +64,10 @@ class Proxy:
         self._break()
 
     def _break(self) -> None:
+        self._broken.set()
+        self._broken = threading.Event()
         for connection in self._open:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
+            _shut(connection)
         self._open.clear()
 
     def _accept(self) -> None:
@@ -90,7 +90,9 @@ class Proxy:
             try:
                 self._forward(client, broker, silent)
             finally:
-                broker.close()
+                _shut(broker)
+                back.join()
+                client.close()
 
     def _forward(
         self, client: socket.socket, broker: socket.socket, silent: threading.Event
@@ -103,7 +105,7 @@ class Proxy:
             if kind in self.deaf | self.swallowed:
                 silent.set()
             if kind in self.swallowed:
-                threading.Event().wait(_SILENCE_S)
+                self._broken.wait()
                 return
             broker.sendall(frame)
 
@@ -113,7 +115,14 @@ def _backward(broker: socket.socket, client: socket.socket, silent: threading.Ev
         while data := broker.recv(1 << 16):
             if not silent.is_set():
                 client.sendall(data)
-        client.close()
+    _shut(client)
+    broker.close()
+
+
+def _shut(connection: socket.socket) -> None:
+    """Wake up whoever waits for this connection."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _greeted(client: socket.socket) -> tuple[str, int]:
