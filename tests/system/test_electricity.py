@@ -31,7 +31,9 @@ def test_published_predictions_are_right_in_ninety_of_a_hundred_and_beat_every_b
     assert {"majority", "no_change", "linear", "as_yesterday"} <= set(baselines)
     assert baselines["majority"]["accuracy"] == pytest.approx(0.590, abs=0.002)
     assert baselines["no_change"]["accuracy"] == pytest.approx(0.801, abs=0.002)
-    assert 0.88 <= baselines["linear"]["accuracy"] <= 0.91  # every label known before the next event
+    assert (
+        0.88 <= baselines["linear"]["accuracy"] <= 0.91
+    )  # every label known before the next event
     for name, metrics in baselines.items():
         assert result["metrics"]["accuracy"] > metrics["accuracy"], name
 

@@ -1,0 +1,121 @@
+"""Crash points of the whole system, enumerated: every service, a job, a shadow, garbage between.
+
+The log is touched N times in an undisturbed run; then the run is made N times, failing at touch k, once
+by dying and starting anew, once by letting the same runner go on. The streams must be equal each time.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+
+from services import discover
+from shared.blobs.memory import MemoryBlobs
+from shared.errors import Retryable
+from shared.log.memory import MemoryLog
+from shared.log.port import Log
+from shared.messages.codec import decode
+from shared.messages.streams import JOBS, MODELS, OUTCOMES, RAW, Stream
+from shared.problem.spec import OnVolume, Problem
+from shared.runtime.fuse import Fused
+from shared.runtime.runner import Runner
+from tests.kit.crashing import Crash, CrashingLog
+from tests.kit.recorded import filled, short_problem, tools_over
+
+pytestmark = pytest.mark.slow
+ROWS = 260
+
+
+@cache
+def scenario() -> Problem:
+    """Small, with a job whose shadow scores before the end."""
+    problem = short_problem(freshness=4)
+    spec = problem.retraining.model_copy(
+        update={
+            "triggers": [OnVolume(on="volume", outcomes=90)],
+            "minimum": 80,
+            "effect_after": 20,
+        }
+    )
+    experts = ["softmax", "counts"]
+    model = problem.model.model_copy(update={"experts": experts, "snapshot_every": 60})
+    return problem.model_copy(update={"retraining": spec, "model": model})
+
+
+class System:
+    """The fused services over `log`; the runner of one process."""
+
+    def __init__(self, log: Log, blobs: MemoryBlobs) -> None:
+        problem = scenario()
+        services = [service for service in discover() if service.build is not None]
+        tools = tools_over(self._outcomes, problem, blobs)
+        self.runner = Runner(
+            log, "g", lambda: Fused(services, problem, tools), batch_size=60, checkpoint_every=100
+        )
+
+    def _outcomes(self, start: int, end: int) -> Sequence[Any]:
+        return [record.value for record in self.runner.outcomes(start, end)]
+
+    def drive(self) -> None:
+        while self.runner.step():
+            pass
+        self.runner.checkpoint()
+
+    def drive_on(self) -> None:
+        for _ in range(50):
+            try:
+                return self.drive()
+            except Retryable:
+                continue
+        raise AssertionError("never finished")
+
+
+def contents(log: Log) -> dict[str, list[bytes]]:
+    """Every stream as it stands; inputs and all."""
+    return {str(s): [_bytes(s, r.value) for r in log.read([s], {}, 100_000)] for s in Stream}
+
+
+def _bytes(stream: Stream, data: bytes) -> bytes:
+    return data if stream in RAW else msgspec.json.encode(decode(stream, data))
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> tuple[dict[str, list[bytes]], int]:
+    log = filled(scenario(), ROWS)
+    counting = CrashingLog(log)
+    System(counting, MemoryBlobs()).drive()
+    found = contents(log)
+    assert len(found[OUTCOMES]) > 100
+    assert any(b'"accepted"' in row for row in found[JOBS])
+    assert any(b'"shadow"' in row for row in found[MODELS])
+    return found, counting.touches
+
+
+def _points(touches: int) -> Iterator[int]:
+    return iter(range(1, touches + 1))
+
+
+def test_dying_anywhere_and_starting_anew_changes_nothing(
+    undisturbed: tuple[dict[str, list[bytes]], int],
+) -> None:
+    expected, touches = undisturbed
+    assert touches > 30
+    for at in _points(touches):
+        log: MemoryLog = filled(scenario(), ROWS)
+        blobs = MemoryBlobs()
+        with pytest.raises(Crash):
+            System(CrashingLog(log, at), blobs).drive()
+        System(log, blobs).drive()
+        assert contents(log) == expected, f"dying at touch {at}"
+
+
+def test_failing_anywhere_and_going_on_changes_nothing(
+    undisturbed: tuple[dict[str, list[bytes]], int],
+) -> None:
+    expected, touches = undisturbed
+    for at in _points(touches):
+        log = filled(scenario(), ROWS)
+        System(CrashingLog(log, at, Retryable), MemoryBlobs()).drive_on()
+        assert contents(log) == expected, f"going on after touch {at}"
