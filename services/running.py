@@ -87,12 +87,13 @@ def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
             terminal.say(f"The page is at {url}")
         with Ticks(embedded.submit, live=source is None):
             embedded.run(source, stop, stay, turn)
+        pane.refresh(embedded.board(), force=True)
     summary = embedded.board().summary()
     seconds, cpu = elapsed_s() - started, cpu_s() - cpu + embedded.training.cpu_seconds
-    done = max(1, summary["events"] - before)
+    done = summary["events"] - before  # none: an earlier run had drained the source
     summary |= {
-        "events_per_second": round(done / seconds, 1),
-        "cpu_us_per_event": round(cpu / done * 1e6, 1),
+        "events_per_second": round(done / seconds, 1) if done else None,
+        "cpu_us_per_event": round(cpu / done * 1e6, 1) if done else None,
         "directory": str(embedded.data_dir),
     }
     if options.as_json:
@@ -154,6 +155,7 @@ def _page(embedded: Embedded, pane: Pane, options: Options) -> Iterator[str | No
         yield url
     finally:
         note.unlink(missing_ok=True)
+        pane.close()
         server.should_exit = True
         thread.join(timeout=5)
         bound.close()

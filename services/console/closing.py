@@ -55,7 +55,7 @@ def _numbers(board: Board, summary: Mapping[str, Any]) -> Table:
             f"{duration(board.delay_s.quantile(0.5))} after their event (median), "
             + (f"{counted(int(behind), 'event')} later" if behind else "before the next event"),
         )
-    if "events_per_second" in summary:
+    if summary.get("events_per_second") is not None:
         table.add_row(
             "speed",
             f"{count(summary['events_per_second'])} events a second, "

@@ -1,0 +1,73 @@
+"""What a change costs (CONTRIBUTING.md): a plug-in is one file and a line, a service one folder."""
+
+import ast
+import configparser
+import re
+from pathlib import Path
+
+from services import discover
+from shared.drift.table import DETECTORS
+from shared.models.port import Expert
+from shared.models.table import EXPERTS
+
+ROOT = Path(__file__).resolve().parents[2]
+CODE = sorted([*ROOT.glob("services/**/*.py"), *ROOT.glob("shared/**/*.py")])
+
+
+def naming(word: str) -> set[str]:
+    """Files of the product in which `word` stands as a name (not in prose)."""
+    found = set()
+    for path in CODE:
+        names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
+        names |= {
+            n.name for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.alias)
+        }
+        if word in names:
+            found.add(str(path.relative_to(ROOT)))
+    return found
+
+
+def test_an_expert_is_one_file_and_a_table_line() -> None:
+    families = {
+        cls.__name__ for cls in Expert.__subclasses__() if cls.__module__.startswith("shared.")
+    }
+    assert families
+    for family in families - {"Seasons"}:  # the bank tells the seasons which events get no label
+        assert naming(family) <= {"shared/models/table.py"} | _own(family), family
+    assert all(EXPERTS.values())
+
+
+def test_a_detector_is_one_file_and_a_table_line() -> None:
+    assert DETECTORS
+    table = (ROOT / "shared/drift/table.py").read_text()
+    assert len(re.findall(r"^    \"[a-z_]+\":", table, re.M)) == len(DETECTORS)
+
+
+def test_a_transport_is_one_file_and_a_line_of_wiring() -> None:
+    for module in ("shared.log.sqlite", "shared.log.memory", "shared.blobs.directory"):
+        users = [
+            p for p in CODE if re.search(rf"(from|import) {re.escape(module)}\b", p.read_text())
+        ]
+        assert [str(p.relative_to(ROOT)) for p in users] == ["shared/wiring.py"], module
+
+
+def test_a_service_is_one_folder() -> None:
+    folders = {p.parent.name for p in ROOT.glob("services/*/__init__.py")}
+    services = discover()
+    assert {service.name for service in services} == folders
+    assert len({service.place for service in services}) == len(services), "places must differ"
+    contracts = configparser.ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    listed = contracts["importlinter:contract:services"]["modules"].split()
+    assert set(listed) == {f"services.{name}" for name in folders}
+    central = [p for p in ROOT.glob("services/*.py")]
+    for name in folders - {"collector", "console", "archiver", "trainer", "scheduler"}:
+        assert not any(f"services.{name}" in p.read_text() for p in central), name
+
+
+def _own(family: str) -> set[str]:
+    return {
+        str(p.relative_to(ROOT))
+        for p in CODE
+        if re.search(rf"^class {family}\b", p.read_text(), re.M)
+    }
