@@ -1,0 +1,192 @@
+"""One Kafka transaction that is all or nothing, in spite of the client.
+
+kafka-python 3.0.12 can commit a transaction that has lost a record, report a commit that the broker
+has aborted, carry offsets of an aborted transaction into the next one, and wait for ever. The guard's
+rules (each held by a test in `tests/contract/test_kafka_traps.py`): every send is checked, then the
+offsets go once, then the commit; after any error the producer is thrown away, and the next one, under
+the same transactional id, makes the broker decide what became of the transaction (KIP-98).
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from kafka import TopicPartition, errors
+from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
+
+from shared.log.kafka_clients import Clients, drop, translated
+
+
+class Send(NamedTuple):
+    """One record on its way: `value` None deletes `key` in a compacted topic."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None
+    timestamp_ms: int | None = None
+    headers: list[tuple[str, bytes]] | None = None
+
+
+class Offsets(NamedTuple):
+    """How far a group has read, and the membership under which it learned where to start (KIP-447)."""
+
+    by_partition: Mapping[TopicPartition, int]
+    member: ConsumerGroupMetadata
+
+
+class Guard:
+    """The only user of a transactional producer."""
+
+    def __init__(self, clients: Clients, transactional_id: str) -> None:
+        self._clients = clients
+        self._transactional_id = transactional_id
+        self._producer: Any = None
+
+    @property
+    def is_open(self) -> bool:
+        """False after an error: what was committed has to be looked up before going on."""
+        return self._producer is not None
+
+    def open(self) -> None:
+        """A fresh producer; when this returns, nothing of an earlier one is undecided.
+
+        Raises:
+            Retryable: the broker did not answer in time. Fatal: it never will.
+        """
+        self._producer = self._clients.producer(self._transactional_id)
+
+    def commit(self, sends: Iterable[Send], offsets: Offsets | None) -> dict[TopicPartition, int]:
+        """Everything, or nothing and an error; the last offset written in each partition.
+
+        Raises:
+            Retryable: look up what was committed, and do what is missing again. It may be all there:
+                the answer to a commit can get lost.
+            Fenced: the broker has ended the transaction, because another instance took over or because
+                it took too long; kafka-python does not say which.
+            Fatal: as `translated` says.
+        """
+        producer = self._producer
+        try:
+            with translated(f"transaction of {self._transactional_id}"):
+                return self._committed(producer, sends, offsets)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Throw the producer away; whatever it had open ends with the next `open`."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            drop(producer)
+
+    def close(self) -> None:
+        """Let go in peace."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close(timeout=1)
+
+    def _committed(
+        self, producer: Any, sends: Iterable[Send], offsets: Offsets | None
+    ) -> dict[TopicPartition, int]:
+        timeouts = self._clients.timeouts
+        producer.begin_transaction()
+        futures = [
+            producer.send(send.topic, send.value, send.key, send.headers, 0, send.timestamp_ms)
+            for send in sends
+        ]
+        producer.flush(timeouts.delivery_s + timeouts.request_s)
+        last = _last_offsets(futures)
+
+        def finish() -> None:
+            if offsets is not None:
+                positions = {tp: OffsetAndMetadata(at) for tp, at in offsets.by_partition.items()}
+                producer.send_offsets_to_transaction(positions, offsets.member)
+            producer.commit_transaction()
+
+        within(timeouts.transaction_s, finish)  # later than that the broker has aborted it anyway
+        return last
+
+
+def _last_offsets(futures: Sequence[Any]) -> dict[TopicPartition, int]:
+    """Where the sends of one transaction ended, once all of them are known to have arrived."""
+    last: dict[TopicPartition, int] = {}
+    for future in futures:
+        if not future.succeeded():
+            raise future.exception or errors.KafkaTimeoutError("a send was never answered")
+        last[future.value.topic_partition] = future.value.offset
+    return last
+
+
+def within(limit_s: float, call: Callable[[], None]) -> None:
+    """Run `call`, which knows no timeout, in a thread, and give up waiting after `limit_s`.
+
+    Raises:
+        KafkaTimeoutError: it is still busy. Its thread is left behind; it holds nothing of ours.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001  handed over to the waiting thread
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, daemon=True, name="kafka-commit").start()
+    try:
+        done.result(limit_s)
+    except TimeoutError as error:
+        if done.done():
+            raise
+        raise errors.KafkaTimeoutError(f"no answer within {limit_s} s") from error
+
+
+class Watchdog:
+    """Ends the process when a turn takes far too long (R6): a supervisor can restart a dead process,
+    not a stuck one. It fires between `limit_s` and 1.25 times that.
+    """
+
+    def __init__(self, limit_s: float, bark: Callable[[], None] | None = None) -> None:
+        self._tick_s = limit_s / 4
+        self._limit_s = limit_s
+        self._bark = bark or self._end
+        self._turns = 0
+        self._busy = False
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, daemon=True, name="kafka-watchdog").start()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """One turn."""
+        self._turns += 1
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        turn, ticks = -1, 0
+        while not self._stopped.wait(self._tick_s):
+            same = self._busy and turn == self._turns
+            turn, ticks = self._turns, ticks + 1 if same else 0
+            if ticks >= 4:  # seen at five ticks: at least four whole ticks in between
+                self._bark()
+                return
+
+    def _end(self) -> None:
+        sys.stderr.write(
+            f"headrace: a Kafka transaction has been stuck for more than {self._limit_s} s; ending the "
+            "process. Nothing of it was acknowledged; start it again, it goes on where it was.\n"
+        )
+        sys.stderr.flush()
+        os._exit(1)
