@@ -20,7 +20,7 @@ class Table(Generic[T]):
         self._prefix = prefix
         self._most = most
         self._rows: dict[str, tuple[int, T]] = {}
-        self._dirty: set[str] = set()
+        self._touched: dict[str, bool] = {}  # key to whether its entry was stored before
         self._next = 0
         self._decode = msgspec.msgpack.Decoder(tuple[int, kind]).decode
 
@@ -41,7 +41,7 @@ class Table(Generic[T]):
         if row is None:
             self._next += 1
         self._rows[key] = (self._next if row is None else row[0], value)
-        self._dirty.add(key)
+        self._touched.setdefault(key, row is not None)
         if len(self._rows) <= self._most:
             return None
         return self.pop(next(iter(self._rows)))
@@ -51,7 +51,7 @@ class Table(Generic[T]):
         row = self._rows.pop(key, None)
         if row is None:
             return None
-        self._dirty.add(key)
+        self._touched.setdefault(key, True)
         return row[1]
 
     def items(self) -> Iterator[tuple[str, T]]:
@@ -65,11 +65,14 @@ class Table(Generic[T]):
         return None
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """State entries changed since the last call."""
-        for key in sorted(self._dirty):
+        """State entries changed since the last call; what came and went between is not named."""
+        for key, stored in self._touched.items():
             row = self._rows.get(key)
-            yield f"{self._prefix}:{key}", None if row is None else _encode(row)
-        self._dirty.clear()
+            if row is not None:
+                yield f"{self._prefix}:{key}", _encode(row)
+            elif stored:
+                yield f"{self._prefix}:{key}", None
+        self._touched = {}
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Take up the entries that carry this table's prefix."""

@@ -37,15 +37,18 @@ class Archiver:
             Fatal, Retryable: the archive could not write; the same records may be given again.
         """
         for record in records:
-            stream, expected = record.stream, self._next(record.stream)
-            if record.offset < expected:
+            stream = record.stream
+            gathered = self._gathered[stream]
+            ahead = record.offset - self._first[stream] - len(gathered)
+            if ahead < 0:
                 continue
-            if record.offset > expected:
+            if ahead > 0 or len(gathered) >= self._size:
                 self._write(stream)
-                self._first[stream] = record.offset
-            self._write_if_full(stream)  # where the last try failed
+                self._first[stream] += ahead
             self._gathered[stream].append(record.value)
-            self._write_if_full(stream)
+        for stream in self.streams:
+            if len(self._gathered[stream]) >= self._size:
+                self._write(stream)
 
     def flush(self) -> None:
         """Write what is gathered, so that the files hold all that was followed; then go on."""
@@ -54,10 +57,6 @@ class Archiver:
 
     def _next(self, stream: Stream) -> int:
         return self._first[stream] + len(self._gathered[stream])
-
-    def _write_if_full(self, stream: Stream) -> None:
-        if len(self._gathered[stream]) >= self._size:
-            self._write(stream)
 
     def _write(self, stream: Stream) -> None:
         gathered = self._gathered[stream]

@@ -8,6 +8,7 @@ the problem file alone, so all files of a stream fit together.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -87,10 +88,8 @@ def from_table(table: pa.Table, cls: type[Prediction]) -> list[Prediction]:
 
 def _spread(prefix: str, rows: Sequence[dict[str, Any]]) -> dict[str, pa.Array]:
     """Dictionaries as float columns, in the order in which names first appear."""
-    names: dict[str, None] = {}
-    for row in rows:
-        if row.keys() != names.keys():
-            names.update(dict.fromkeys(row))
+    shapes = dict.fromkeys(map(tuple, rows))
+    names = dict.fromkeys(chain.from_iterable(shapes))
     return {
         prefix + name: pa.array([row.get(name) for row in rows], pa.float64()) for name in names
     }

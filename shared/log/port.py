@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from shared.messages.streams import Stream
 from shared.stage import Record
 
@@ -19,8 +21,7 @@ Position = dict[str, int]
 """The next offset to read, by stream name; a name that is missing stands for 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, gc=False):
     """A record to be appended; `value` in bytes as they shall be read again."""
 
     stream: Stream
@@ -101,7 +102,5 @@ class Log(LogReader, Protocol):
 
 def advanced(position: Position, records: Iterable[Record]) -> Position:
     """`position` moved past `records`."""
-    moved = dict(position)
-    for record in records:
-        moved[str(record.stream)] = record.offset + 1
-    return moved
+    last = {record.stream: record.offset for record in records}
+    return position | {str(stream): offset + 1 for stream, offset in last.items()}

@@ -11,8 +11,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from heapq import merge
-from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -32,6 +31,8 @@ _STREAM = """
 CREATE TABLE IF NOT EXISTS "{0}"(
   "offset" INTEGER PRIMARY KEY, seq INTEGER, key TEXT, value BLOB, timestamp_ms INTEGER, headers BLOB);
 """
+_PAGE_BYTES = 16_384
+"""A record has about a kilobyte: on small pages many would spill over."""
 _SAVE = 'INSERT OR REPLACE INTO state("group", key, value) VALUES(?,?,?)'
 _DROP = 'DELETE FROM state WHERE "group"=? AND key=?'
 
@@ -97,8 +98,7 @@ class SqliteReader:
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """See `Log.read`."""
         with translated(self.path):
-            tails = [_tail(self._db, s, position.get(str(s), 0), limit) for s in streams]
-        return list(islice(merge(*tails, key=lambda record: record.seq), limit))
+            return _read(self._db, streams, position, limit)
 
     def end(self, stream: Stream) -> int:
         """See `Log.end`."""
@@ -131,6 +131,7 @@ class SqliteLog:
 
     def _open(self, durable: bool) -> None:
         with translated(self.path):
+            self._db.execute(f"PRAGMA page_size={_PAGE_BYTES}")  # of a new file
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
             self._db.execute("PRAGMA busy_timeout=5000")
@@ -142,8 +143,7 @@ class SqliteLog:
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """See the port."""
         with translated(self.path):
-            tails = [_tail(self._db, s, position.get(str(s), 0), limit) for s in streams]
-        return list(islice(merge(*tails, key=lambda record: record.seq), limit))
+            return _read(self._db, streams, position, limit)
 
     def end(self, stream: Stream) -> int:
         """See the port."""
@@ -266,14 +266,22 @@ def _damaged(path: Path, verdict: str) -> str:
     )
 
 
-def _tail(db: sqlite3.Connection, stream: Stream, offset: int, limit: int) -> list[Record]:
-    rows = db.execute(
-        f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
-        (offset, limit),
-    )
+def _read(
+    db: sqlite3.Connection, streams: Sequence[Stream], position: Position, limit: int
+) -> list[Record]:
+    """See `Log.read`: the streams' next rows, merged by arrival."""
+    tails = [
+        (row[1], stream, row)
+        for stream in streams
+        for row in db.execute(
+            f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
+            (position.get(str(stream), 0), limit),
+        )
+    ]
+    tails.sort(key=itemgetter(0))
     return [
         Record(stream, value, key, 0, at, seq, ts, headers and msgspec.msgpack.decode(headers))
-        for at, seq, key, value, ts, headers in rows
+        for _, stream, (at, seq, key, value, ts, headers) in tails[:limit]
     ]
 
 

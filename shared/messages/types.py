@@ -2,6 +2,8 @@
 
 Producers may add fields: unknown ones are ignored here and kept where the raw bytes are kept. Numbers
 that JSON cannot hold (NaN, infinities) are written as null.
+
+`gc=False`: messages are trees, so the search for reference cycles may pass over them.
 """
 
 from datetime import datetime
@@ -13,7 +15,7 @@ Value = bool | int | float | str
 """A label or a prediction: a class (any JSON scalar) or a number."""
 
 
-class Label(msgspec.Struct, omit_defaults=True):
+class Label(msgspec.Struct, omit_defaults=True, gc=False):
     """The truth about one event. `revoked` takes the label back."""
 
     id: str
@@ -23,7 +25,7 @@ class Label(msgspec.Struct, omit_defaults=True):
     revoked: bool = False
 
 
-class Valid(msgspec.Struct, omit_defaults=True):
+class Valid(msgspec.Struct, omit_defaults=True, gc=False):
     """An event that passed every check: declared fields coerced, others as they came."""
 
     id: str
@@ -33,7 +35,7 @@ class Valid(msgspec.Struct, omit_defaults=True):
     late: bool = False
 
 
-class Features(msgspec.Struct, omit_defaults=True):
+class Features(msgspec.Struct, omit_defaults=True, gc=False):
     """The numbers a model sees; None is missing. `feature_set` is the digest of their definition."""
 
     id: str
@@ -43,7 +45,7 @@ class Features(msgspec.Struct, omit_defaults=True):
     key: str | None = None
 
 
-class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One inference, with everything needed to explain and to repeat it.
 
     `shadow` maps a challenger's version to what it would have said. `said` holds what the experts and
@@ -66,7 +68,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, kw_only=True):
     scored_at: datetime | None = None
 
 
-class Outcome(Prediction, kw_only=True):
+class Outcome(Prediction, kw_only=True, gc=False):
     """A prediction with its label: the training set, one totally ordered partition a problem.
 
     `revision` is 0 for the first label, then counts corrections. `label` None: revoked.
@@ -78,7 +80,7 @@ class Outcome(Prediction, kw_only=True):
     default: bool = False
 
 
-class Rejected(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Rejected(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """A record that could not be used; `raw` is its bytes in base64, cut at `raw_limit_bytes`."""
 
     reason: str
@@ -92,7 +94,7 @@ class Rejected(msgspec.Struct, omit_defaults=True, kw_only=True):
     raw_sha256: str | None = None
 
 
-class RankedFeature(msgspec.Struct, omit_defaults=True):
+class RankedFeature(msgspec.Struct, omit_defaults=True, gc=False):
     """A feature named by an alert; `evidence` is the detector's own scale, larger is stronger."""
 
     feature: str
@@ -100,7 +102,7 @@ class RankedFeature(msgspec.Struct, omit_defaults=True):
     detail: str = ""
 
 
-class Alert(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Alert(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """Something changed. One `alert` id per episode; later records of the same id update it."""
 
     alert: str
@@ -119,7 +121,7 @@ class Alert(msgspec.Struct, omit_defaults=True, kw_only=True):
     text: str = ""
 
 
-class Job(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Job(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One retraining job; records of the same `job` id are its history.
 
     `start`/`end` are offsets of `outcomes` (end excluded): the dataset. `effective` is the outcome
@@ -140,7 +142,7 @@ class Job(msgspec.Struct, omit_defaults=True, kw_only=True):
     evidence: dict[str, Any] = {}
 
 
-class ModelEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
+class ModelEvent(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """A step in a model's life. `blob` is the content hash of its artefact or snapshot.
 
     `outcomes` is how many outcomes are included. `state`: `snapshot` (learner: everything live as of
@@ -164,7 +166,7 @@ class ModelEvent(msgspec.Struct, omit_defaults=True, kw_only=True):
     manifest: dict[str, Any] | None = None
 
 
-class Control(msgspec.Struct, omit_defaults=True, kw_only=True):
+class Control(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """What a clock, a source or an operator says. Commands are records, so a replay repeats them.
 
     `start` opens a run (`details.mode`: `replay` or `live`); `tick` is time passing; `end` closes a

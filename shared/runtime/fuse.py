@@ -54,6 +54,12 @@ class Fused:
         self._freshness = problem.model.freshness
         self._readers = _readers(services)
         self._prelude = _prelude_length(services)
+        self._cycle = {
+            stream: [reader for reader in readers if reader >= self._prelude]
+            for stream, readers in self._readers.items()
+        }
+        self._routes = {writer: self._routes_of(writer) for writer in range(-1, len(services))}
+        self._holders = [stage for stage in self.stages if hasattr(stage, "held")]
         self._stamp = stamp
         self._outcomes = 0
         self._ends: Position = {}
@@ -81,12 +87,13 @@ class Fused:
     def handle(self, records: Sequence[Record]) -> list[Record]:
         """Fold input records; the durable outputs in order, with their offsets."""
         produced = self.produced = list[Record]()
-        inbox = self._nothing()
+        inbox = [*self._nothing(), []]  # the last is for the stages of the cycle, all of them
         for record in records:
-            self._deliver(record, -1, inbox)
+            for reader in self._routes[-1][record.stream][0]:
+                inbox[reader].append(record)
         for index in range(self._prelude):
             self._run(index, inbox, produced)
-        for chunk in self._chunks(inbox):
+        for chunk in self._chunks(inbox[-1]):
             epoch = self._outcomes // self._freshness
             for index in range(self._prelude, len(self.stages)):
                 self._run(index, chunk, produced)
@@ -127,12 +134,18 @@ class Fused:
                     if reader < index:
                         list(self.stages[reader].handle([record]))
 
-    def _deliver(self, record: Record, writer: int, inbox: list[list[Record]]) -> None:
-        for reader in self._readers[record.stream]:
-            if reader == writer:
-                continue  # a stage knows what it said
-            target = inbox if reader > writer else self._waiting
-            target[reader].append(record)
+    def _routes_of(self, writer: int) -> dict[Stream, tuple[list[int], list[int]]]:
+        """Who takes what `writer` says (-1: the log) at once, and who at the next boundary.
+
+        A stage knows what it said itself. Before the cycle, its stages are one reader, the last.
+        """
+        routes = {}
+        for stream, readers in self._readers.items():
+            later = [reader for reader in readers if reader > writer]
+            if writer < self._prelude and self._cycle[stream]:
+                later = [reader for reader in later if reader < self._prelude] + [len(self.stages)]
+            routes[stream] = later, [reader for reader in readers if reader < writer]
+        return routes
 
     def _run(self, index: int, inbox: list[list[Record]], produced: list[Record]) -> None:
         records = inbox[index]
@@ -141,13 +154,18 @@ class Fused:
         inbox[index] = []
         if len(records) > 1 and len(self._services[index].reads) > 1:
             records.sort(key=_order)
+        routes = self._routes[index]
         for out in self.stages[index].handle(records):
             record = self._record(out)
             if out.durable:
                 produced.append(record)
             if out.stream is OUTCOMES:
                 self._outcomes += 1
-            self._deliver(record, index, inbox)
+            at_once, at_boundary = routes[out.stream]
+            for reader in at_once:
+                inbox[reader].append(record)
+            for reader in at_boundary:
+                self._waiting[reader].append(record)
 
     def _record(self, out: Out) -> Record:
         offset = -1
@@ -161,24 +179,22 @@ class Fused:
             out.stream, out.value, out.key, cause.partition, offset, cause.seq, cause.timestamp_ms
         )
 
-    def _chunks(self, inbox: list[list[Record]]) -> Iterator[list[list[Record]]]:
+    def _chunks(self, records: list[Record]) -> Iterator[list[list[Record]]]:
         """Cut what waits for the stages of the cycle so that no chunk crosses a boundary.
 
         A label yields at most one outcome, an event one only if its label is held already, a control
         record any number: a chunk ends where the boundary could be reached. What came due at a
         boundary goes before the rest.
         """
-        items = [(record, index) for index, queue in enumerate(inbox) for record in queue]
-        items.sort(key=lambda item: _order(item[0]))
+        records.sort(key=_order)
         chunk, room, held, last = self._take_due(), self._room(), self._held(), -1
-        for record, index in items:
+        for record in records:
             if room <= 0 and record.seq != last:
                 yield chunk
                 chunk, room, held = self._take_due(), self._room(), self._held()
-            chunk[index].append(record)
+            for reader in self._cycle[record.stream]:
+                chunk[reader].append(record)
             last = record.seq
-            if index != self._readers[record.stream][0]:
-                continue
             if record.stream is LABELS:
                 room -= 1
             elif record.stream is CONTROL:
@@ -188,7 +204,7 @@ class Fused:
         yield chunk
 
     def _held(self) -> int:
-        return sum(getattr(stage, "held", 0) for stage in self.stages)
+        return sum(stage.held for stage in self._holders)
 
     def _room(self) -> int:
         return self._freshness - self._outcomes % self._freshness

@@ -13,6 +13,7 @@ from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem, Scalar
 from shared.problem.times import parse_time
 
+_SCALARS = (bool, int, float, str)
 _MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
 _BOOLEANS = {"true": True, "false": False}
 
@@ -125,7 +126,7 @@ def label_reader(problem: Problem) -> Callable[[Any], Value | None]:
             return plain if isinstance(plain, str) else known.get(plain, plain)
         if isinstance(cell, float):
             cell = json_number(cell)
-        if cell is None or isinstance(cell, bool | int | float | str):
+        if cell is None or isinstance(cell, _SCALARS):
             return known.get(cell, cell)
         return str(cell)
 
