@@ -39,7 +39,7 @@ test: setup-dev browser  ## everything that proves it works (CI runs this)
 
 check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
-	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" -n 2
+	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" --ignore-glob="*kafka*" -n 2
 
 lint: setup-dev  ## ruff: style and banned calls
 	$(BIN)/ruff check services shared tests examples

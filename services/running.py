@@ -11,7 +11,6 @@ from threading import Thread
 
 import typer
 import uvicorn
-from shared.problem.load import load_problem
 
 from services.collector.shell import Replay, ingest, parse_speed
 from services.console.pane import Pane
@@ -21,6 +20,7 @@ from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
 from shared.errors import Fatal, UsageError
+from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import cpu_s, elapsed_s
 from shared.runtime.signals import stop_on_signals

@@ -84,7 +84,9 @@ class Scorer:
             if interval is None
             else (float(interval[row, 0]), float(interval[row, 1])),
             shadow=shadow or None,
-            said=pack(tuple(pool.bank.anchors), scored.said[row], members, half=not self._regression),
+            said=pack(
+                tuple(pool.bank.anchors), scored.said[row], members, half=not self._regression
+            ),
         )
 
     def _answer(self, verdict: Verdict, row: int) -> tuple[Value | None, dict[str, float] | None]:

@@ -8,7 +8,7 @@ import pytest
 
 from shared.models import forest_kernels, mondrian_kernels, regression_forest
 from shared.models.draws import below, exponential, poisson, seeded, uniform
-from shared.models.forest import Forest
+from shared.models.forest import N_TREES, Forest
 from shared.models.mondrian import MondrianForest
 from shared.models.port import F64, Expert, Rows
 from shared.models.regression_forest import RegressionForest
@@ -66,7 +66,7 @@ def test_a_tree_of_the_forest_says_the_smoothed_counts_of_its_path() -> None:
     forest = Forest(2, 2, 1)
     learn(forest, x, y)
     trees, p = forest.trees, np.empty(2)
-    for t in range(30):
+    for t in range(N_TREES):
         for row in x[:10]:
             j, slow = 0, np.full(2, 0.5)
             while True:
