@@ -30,6 +30,10 @@ class Archiver:
         """The next offset wanted, by stream. After a restart a short last range is read again."""
         return {str(stream): self._next(stream) for stream in self.streams}
 
+    def written(self) -> dict[str, int]:
+        """The first offset that no full range holds, by stream: what the log must still keep."""
+        return {str(stream): first for stream, first in self._first.items()}
+
     def follow(self, records: Sequence[Record]) -> None:
         """Take committed records, in order; repeats are passed over.
 

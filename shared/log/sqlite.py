@@ -152,17 +152,9 @@ class SqliteLog:
     @contextmanager
     def begin(self, group: str) -> Iterator[SqliteTransaction]:
         """See the port."""
-        with translated(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
-        transaction = SqliteTransaction(self, group)
-        try:
+        with self._transaction():
+            transaction = SqliteTransaction(self, group)
             yield transaction
-            with translated(self.path):
-                self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
         self.ends, self.seq = transaction.ends, transaction.seq
 
     def position(self, group: str) -> Position:
@@ -177,13 +169,11 @@ class SqliteLog:
 
     def trim(self, stream: Stream, before: int) -> int:
         """See the port."""
-        with translated(self.path):
-            self._db.execute("BEGIN IMMEDIATE")
+        with self._transaction(), translated(self.path):
             self._db.execute(
                 "INSERT OR REPLACE INTO ends VALUES(?,?)", (str(stream), self.ends[stream])
             )
             gone = self._db.execute(f'DELETE FROM "{stream}" WHERE "offset"<?', (before,))  # noqa: S608
-            self._db.execute("COMMIT")
         return gone.rowcount
 
     def close(self) -> None:
@@ -195,6 +185,19 @@ class SqliteLog:
         """Run one statement over rows inside the open transaction."""
         with translated(self.path):
             self._db.executemany(statement, rows)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with translated(self.path):
+            self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            with translated(self.path):
+                self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
 
     def _position(self, column: str, group: str) -> Position:
         text = self._one(f'SELECT {column} FROM positions WHERE "group"=?', group)  # noqa: S608

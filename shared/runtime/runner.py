@@ -8,6 +8,7 @@ from shared.log.port import Append, Log, Position, advanced
 from shared.messages.codec import decode, encode
 from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
+from shared.runtime.retention import Retention
 from shared.stage import Record
 
 IN_MEMORY = frozenset({VALID, FEATURES})
@@ -47,6 +48,7 @@ class Runner:
         batch_size: int = 1_000,
         checkpoint_every: int = 20_000,
         followers: Sequence[Follower] = (),
+        retention: Retention | None = None,
     ) -> None:
         self._log = log
         self._group = group
@@ -54,6 +56,7 @@ class Runner:
         self._batch_size = batch_size
         self._checkpoint_every = checkpoint_every
         self._followers = followers
+        self._retention = retention
         self._fused: Fused | None = None
         self._position: Position = {}
         self._folding: Fused | None = None
@@ -92,18 +95,26 @@ class Runner:
         self._since_checkpoint = 0 if due else self._since_checkpoint + len(batch)
         self._fused = fused
         self._tell(written)
+        if due:
+            self._trim(fused)
         return len(batch)
 
     def outcomes(self, start: int, end: int) -> list[Record]:
-        """Outcomes at offsets `start` to `end` (excluded), those of the batch at hand included: a
-        job that the batch asks for is a pure function of them, so nothing is lost if it is undone.
+        """`outcomes_raw`, decoded."""
+        values = self.outcomes_raw(start, end)
+        return [Record(OUTCOMES, decode(OUTCOMES, value)) for value in values]
+
+    def outcomes_raw(self, start: int, end: int) -> list[bytes]:
+        """Outcomes at offsets `start` to `end` (excluded) as JSON, those of the batch at hand
+        included: a job that the batch asks for is a pure function of them, so nothing is lost if it
+        is undone.
         """
-        stored = self._read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
+        stored = self._log.read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
         found = [record for record in stored if record.offset < end]
         known = found[-1].offset + 1 if found else start
         fresh = self._folding.produced if self._folding is not None else ()
         found += [r for r in fresh if r.stream is OUTCOMES and known <= r.offset < end]
-        return found
+        return [encode(record.value) for record in found]
 
     def checkpoint(self) -> None:
         """Save the state now, so that the next start replays nothing."""
@@ -115,6 +126,7 @@ class Runner:
             transaction.save(fused.changes(), self._position)
         self._fused = fused
         self._since_checkpoint = 0
+        self._trim(fused)
 
     def catch_up(self) -> None:
         """Give followers what they missed while they or we were away."""
@@ -155,6 +167,10 @@ class Runner:
     def _read(self, streams: Iterable[Stream], position: Position, limit: int) -> list[Record]:
         records = self._log.read(tuple(streams), position, limit)
         return [record if record.stream in RAW else _decoded(record) for record in records]
+
+    def _trim(self, fused: Fused) -> None:
+        if self._retention is not None:
+            self._retention.trim(self._log, fused.inputs, self._position)
 
     def _tell(self, written: Sequence[Record]) -> None:
         for follower in self._followers:

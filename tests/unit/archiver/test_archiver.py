@@ -127,3 +127,11 @@ def test_after_a_failure_the_ranges_stay_the_same(
     archiver.follow(records)
     archiver.flush()
     assert files(tmp_path / "failing") == whole
+
+
+def test_what_is_in_no_full_range_must_stay_on_the_log(tmp_path: Path) -> None:
+    archiver = Archiver(ParquetArchive(tmp_path, PROBLEM), 10)
+    archiver.follow(stream_of(25))
+    archiver.flush()
+    assert archiver.written() == {"predictions": 20, "outcomes": 20}
+    assert Archiver(ParquetArchive(tmp_path, PROBLEM), 10).written() == archiver.written()
