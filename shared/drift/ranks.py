@@ -19,7 +19,7 @@ import numpy.typing as npt
 from numba import njit
 
 from shared.drift.port import F64, I64, Arrays, Bool
-from shared.drift.state import copied, loaded
+from shared.drift.state import copied, loaded, packed
 
 SHIFTS = (0.15, 0.35, 0.8, 2.0)
 SCALES = (0.5, 0.7, 1.5, 2.2)
@@ -200,7 +200,7 @@ class Ranks:
     def __init__(self, n_series: int, n_ref: int = 2_000, seed: int = 1) -> None:
         p = n_series
         self._seed = seed
-        self._state = RankState(
+        state = RankState(
             values=np.zeros((p, n_ref)),
             seen=np.zeros(p, np.int64),
             drawn=np.zeros(p, np.int64),
@@ -213,6 +213,7 @@ class Ranks:
             bets=np.zeros((p, BETS)),
             evidence=np.zeros(p),
         )
+        self._state, self._block = packed(state)
 
     @property
     def evidence(self) -> F64:
@@ -231,7 +232,7 @@ class Ranks:
 
     def update(self, row: F64) -> float:
         """Take `row` [p]; returns the mean evidence."""
-        return float(update_ranks(row, self._state, LOG_BETS, self._seed))
+        return float(update_ranks(row, self._block, LOG_BETS, self._seed))
 
     def reset(self, series: Bool) -> None:
         """The marked series take a new reference from their next values."""

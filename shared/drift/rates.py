@@ -13,7 +13,7 @@ import numpy.typing as npt
 from numba import njit
 
 from shared.drift.port import F64, I64, Arrays, Bool
-from shared.drift.state import copied, loaded
+from shared.drift.state import copied, loaded, packed
 
 ODDS = (1.15, 1.3, 1.6, 2.2, 3.5)
 POOL_CAP = 20_000.0
@@ -109,7 +109,7 @@ class Rates:
         falling = tuple(1 / x for x in ODDS) if two_sided else ()
         self._odds = np.array(ODDS + falling)
         self._n_ref = n_ref
-        self._state = RateState(
+        state = RateState(
             seen=np.zeros(p),
             ones=np.zeros(p),
             bets=np.zeros((p, len(self._odds))),
@@ -118,6 +118,7 @@ class Rates:
             open_sum=np.zeros((p, len(BLOCKS))),
             blocks=np.zeros((p, len(BLOCKS), 3)),
         )
+        self._state, self._block = packed(state)
 
     @property
     def evidence(self) -> F64:
@@ -132,11 +133,11 @@ class Rates:
     @property
     def kappa(self) -> F64:
         """[p] variance inflation by autocorrelation, from the block means so far."""
-        return np.array([_kappa(j, self._state) for j in range(len(self._state.seen))])
+        return np.array([_kappa(j, self._block) for j in range(len(self._state.seen))])
 
     def update(self, row: F64) -> float:
         """Take `row` [p]; returns the mean evidence."""
-        return float(update_rates(row, self._state, self._odds, self._n_ref))
+        return float(update_rates(row, self._block, self._odds, self._n_ref))
 
     def reset(self, series: Bool) -> None:
         """The marked series start anew."""

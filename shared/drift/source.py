@@ -11,7 +11,7 @@ import numpy.typing as npt
 from numba import njit
 
 from shared.drift.port import F64, I64, Arrays
-from shared.drift.state import copied, loaded
+from shared.drift.state import copied, loaded, packed
 
 FROZEN, WENT_LIVE = 1, 2
 WARM_UP = 500
@@ -80,7 +80,7 @@ class Constancy:
         self._log_budget = float(np.log(p * budget_events)) if p else 0.0
         self.found = np.zeros(p, np.int64)
         """[p] what the last row showed: 0, `FROZEN` or `WENT_LIVE`."""
-        self._state = ConstancyState(
+        state = ConstancyState(
             last=np.zeros(p),
             seen=np.zeros(p, np.int64),
             run=np.zeros(p, np.int64),
@@ -89,6 +89,7 @@ class Constancy:
             constant=np.zeros(p, np.bool_),
             held=np.zeros(p, np.bool_),
         )
+        self._state, self._block = packed(state)
 
     @property
     def run(self) -> I64:
@@ -102,7 +103,7 @@ class Constancy:
 
     def update(self, row: F64) -> bool:
         """Take `row` [p] (NaN: no value); True if `found` holds anything."""
-        return bool(update_constancy(row, self._state, self._log_budget, self.found))
+        return bool(update_constancy(row, self._block, self._log_budget, self.found))
 
     def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
         """Copies of the state."""

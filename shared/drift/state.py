@@ -1,6 +1,9 @@
-"""State as a named tuple of arrays: numba takes it as one argument, a snapshot is a copy of it."""
+"""State as a named tuple of arrays, views of one structured array: a kernel takes that as one argument.
 
-from typing import NamedTuple, TypeVar
+Unpacking eleven arrays an event costs more than what a kernel does with them.
+"""
+
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +11,16 @@ import numpy.typing as npt
 from shared.drift.port import Arrays
 
 State = TypeVar("State", bound=NamedTuple)
+
+
+def packed(state: State) -> tuple[State, Any]:
+    """`state` as views of one array of p records, and that array; in a kernel both read the same."""
+    fields = state._asdict()
+    kinds = [(name, array.dtype, array.shape[1:]) for name, array in fields.items()]
+    block = np.zeros(len(state[0]), np.dtype(kinds, align=True))
+    for name, array in fields.items():
+        block[name] = array
+    return state._replace(**{name: block[name] for name in fields}), block
 
 
 def copied(state: NamedTuple) -> dict[str, npt.NDArray[np.generic]]:
