@@ -106,6 +106,7 @@ class Clients:
                 # Asked only for what is known to be there, so there is nothing to wait for; a fetch
                 # that waits at the end of one topic would hold up the next one.
                 fetch_max_wait_ms=10,
+                retry_backoff_ms=20,
                 max_partition_fetch_bytes=4 << 20,
             )
 

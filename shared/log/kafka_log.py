@@ -244,6 +244,10 @@ class KafkaLog(KafkaReader):
         except BaseException:
             self._guard.discard()  # or the next turn would start from what we knew before
             raise
+        self._number()
+
+    def _number(self) -> None:
+        """Go on numbering where the streams end, now that nobody else can be writing them."""
         self._ends = {s: self._state.end(s) for s in Stream if s not in self._foreign}
 
     def _learn(self, group: str) -> None:
@@ -258,6 +262,7 @@ class KafkaLog(KafkaReader):
             self._members[group] = Member(self._clients, name, self._instance, token)
         self._members[group].join()
         self._catch_up(self._clients.high_watermark(self._partitions[CHECKPOINTS]))
+        self._number()
         self._groups.append(group)
 
     def _commit(self, group: str, transaction: MemoryTransaction) -> None:
@@ -332,8 +337,9 @@ class KafkaLog(KafkaReader):
         return self._place(stream, offset)
 
     def _settle(self) -> None:
-        """Nothing to read: let the offsets of our groups reach the ends of their topics."""
+        """Nothing to read: remain a member; let committed offsets reach the ends of the topics."""
         for group in self._groups:
+            self._members[group].shown()
             position = self._state.group(group).last.position
             self._members[group].settle(
                 {

@@ -5,9 +5,10 @@ The oracle is the run over the log in memory, to the byte. The scenario is that 
 """
 
 # isort: off
-from tests.kit.kafka_broker import kafka, kafka_name
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name
 # isort: on
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -21,7 +22,8 @@ from shared.log.port import Append, Log
 from tests.chaos.test_runner_crash_points import ITEMS, contents, drive, drive_on
 from tests.kit.crashing import Crash, CrashingLog
 
-__all__ = ["kafka", "kafka_name"]
+__all__ = ["collected", "kafka", "kafka_name"]
+pytestmark = [pytest.mark.slow, *LEAKS]
 QUICK = Timeouts(request_s=1.5, delivery_s=2.5, transaction_s=3, session_s=6, block_s=6)
 Fails = Callable[[Log, int], None]
 
@@ -67,12 +69,14 @@ def survives(kafka: str, name: str, fails: Fails, at: int) -> None:
 
 
 @pytest.mark.parametrize("fails", [by_dying, by_going_on])
-@pytest.mark.parametrize("at", [0, 7, 22, 23, 24, 25, 41])
+@pytest.mark.parametrize("at", [0, 23, 24, 41])
 def test_some_crash_points(kafka: str, kafka_name: str, fails: Fails, at: int) -> None:
     survives(kafka, kafka_name, fails, at)
 
 
-@pytest.mark.slow
+@pytest.mark.skipif(
+    "HEADRACE_TEST_EVERY" not in os.environ, reason="HEADRACE_TEST_EVERY: 6 minutes"
+)
 @pytest.mark.parametrize("fails", [by_dying, by_going_on])
 def test_every_crash_point(kafka: str, kafka_name: str, fails: Fails) -> None:
     for at in range(1, expected()[1] + 1):

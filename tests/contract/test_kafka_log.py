@@ -4,16 +4,18 @@ Arrival order over streams does not exist there, so those tests of the suite hav
 """
 
 # isort: off
-from tests.kit.kafka_broker import kafka, kafka_name
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name, wait_for
 # isort: on
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
-from shared.errors import Fatal
+from shared.errors import Fatal, Retryable, UsageError
 from shared.log.kafka_clients import Clients, Timeouts
 from shared.log.kafka_log import KafkaLog, KafkaReader
 from shared.log.port import Append, Log, advanced
@@ -28,11 +30,13 @@ from tests.contract.test_log import (
 )
 
 __all__ = [
+    "collected",
     "kafka", "kafka_name", "test_an_exception_undoes_all_of_it", "test_headers_are_kept",
     "test_one_transaction_holds_outputs_position_and_state",
     "test_trimming_forgets_old_records_and_keeps_offsets",
 ]  # fmt: skip
 
+pytestmark = LEAKS
 Open = Callable[..., KafkaLog]
 QUICK = Timeouts(request_s=1.5, delivery_s=2.5, transaction_s=3, session_s=6, block_s=6)
 NONE: frozenset[Stream] = frozenset()
@@ -146,8 +150,12 @@ def test_lag_reaches_zero_although_markers_take_offsets(
     outside.begin_transaction()
     outside.send(f"{kafka_name}.events", b"aborted").get(5)
     outside.abort_transaction()
-    assert log.read([EVENTS], log.position("g"), 9) == []  # idle
-    assert consumer.committed(events) == consumer.end_offsets([events])[events] == 7
+
+    def idle() -> bool:
+        assert log.read([EVENTS], log.position("g"), 9) == []
+        return bool(consumer.committed(events) == consumer.end_offsets([events])[events] == 7)
+
+    wait_for(idle, 5, "the offset past the marker of what was aborted")
     assert log.position("g") == {"events": 4}
     outside.close()
     consumer.close()
@@ -186,3 +194,72 @@ def test_a_replay_sees_the_order_of_the_first_time(opened: Open) -> None:
                 break
         assert replayed == first
     assert [r.value for r in log.read([EVENTS, LABELS], position, 9)] == [b"late"]
+
+
+def test_a_second_instance_stands_by_until_the_first_is_gone(opened: Open) -> None:
+    first, second = opened(instance="0"), opened(instance="1")
+    put(first, "source", *some(EVENTS, b"1"))
+    assert first.position("g") == {}
+    with first.begin("g") as transaction:
+        transaction.append(some(OUTCOMES, b"o"))
+        transaction.advance({"events": 1})
+    with pytest.raises(Retryable, match="in the hands of another instance; this one stands by"):
+        second.position("g")
+    first._members["g"]._consumer.close()
+    wait_for(lambda: _position(second) == {"events": 1}, 20, "the second instance to take over")
+    with second.begin("g") as transaction:
+        transaction.append(some(OUTCOMES, b"p"))
+        transaction.advance({"events": 2})
+    assert [(r.offset, r.value) for r in second.read([OUTCOMES], {}, 9)] == [(0, b"o"), (1, b"p")]
+
+
+def _position(log: Log) -> Any:
+    try:
+        return log.position("g")
+    except Retryable:
+        return None
+
+
+def test_a_reader_sees_what_is_committed_while_it_is_written(
+    opened: Open, kafka: str, kafka_name: str
+) -> None:
+    log = opened()
+    put(log, "a", *some(OUTCOMES, b"1", b"2"))
+    reader = KafkaReader(Clients(kafka, timeouts=QUICK), kafka_name)
+    with log.begin("a") as transaction:
+        transaction.append(some(OUTCOMES, b"3"))
+        assert values(reader, OUTCOMES) == [b"1", b"2"] and reader.end(OUTCOMES) == 2
+    wait_for(lambda: reader.end(OUTCOMES) == 3, 5, "the third record")
+    assert values(reader, OUTCOMES) == [b"1", b"2", b"3"]
+    reader.close()
+
+
+def test_a_record_that_is_too_large_is_said_clearly_and_nothing_of_it_stays(opened: Open) -> None:
+    log = opened()
+    with pytest.raises(Fatal, match=r"One record is larger than the topic takes: raise"):
+        put(log, "a", *some(OUTCOMES, b"small", b"x" * 2_000_000))
+    put(log, "a", *some(OUTCOMES, b"next"))
+    assert [(r.offset, r.value) for r in log.read([OUTCOMES], {}, 9)] == [(0, b"next")]
+
+
+def test_settings_that_cannot_work_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"unknown Kafka settings \['sasl_password'\]; there are"):
+        Clients("localhost:9092", {"sasl_password": "x"})
+    with pytest.raises(UsageError, match="write true or false"):
+        Clients("localhost:9092", {"ssl_check_hostname": "maybe"})
+    with pytest.raises(UsageError, match="request < delivery < transaction"):
+        Timeouts(delivery_s=60)
+
+
+def test_a_broker_that_is_not_there_is_named() -> None:
+    code = (
+        "from shared.log.kafka_clients import Clients, Timeouts\n"
+        "from shared.log.kafka_log import KafkaLog\n"
+        "quick = Timeouts(0.2, 0.3, 0.4, session_s=6, block_s=0.5)\n"
+        "KafkaLog(Clients('127.0.0.1:1', timeouts=quick), 'nowhere')"
+    )  # in a process of its own: a client that never got through leaks its sockets and its thread
+    child = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30
+    )
+    assert child.returncode == 1
+    assert "Retryable: Kafka, 127.0.0.1:1: looking after topics: KafkaTimeoutError" in child.stderr

@@ -4,10 +4,9 @@ When a test of the first kind goes red, the client was mended: its rule can be r
 """
 
 # isort: off
-from tests.kit.kafka_broker import kafka, kafka_name, wait_for
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name, wait_for
 # isort: on
 
-import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,11 +26,8 @@ from shared.log.port import Append, advanced
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES
 from tests.kit.kafka_proxy import ADD_OFFSETS, END_TXN, PRODUCE, Proxy
 
-__all__ = ["kafka", "kafka_name"]
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+__all__ = ["collected", "kafka", "kafka_name"]
+pytestmark = [pytest.mark.slow, *LEAKS]
 QUICK = Timeouts(request_s=0.8, delivery_s=1.5, transaction_s=2.5, session_s=6, block_s=6)
 SLOW = Timeouts(request_s=6, delivery_s=8, transaction_s=9, session_s=6, block_s=10)
 NOBODY = ConsumerGroupMetadata("group", 99, "nobody", None)
@@ -98,8 +94,6 @@ class Bench:
                 made.close()
         self._made.clear()
         self.proxy.close()
-        time.sleep(0.1)
-        gc.collect()  # sockets that the client leaks are complained about here, not in other tests
 
 
 @pytest.fixture

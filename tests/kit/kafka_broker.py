@@ -7,6 +7,7 @@ tests take topic names of their own (`kafka_name`).
 
 import atexit
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -57,6 +58,22 @@ def kafka() -> str:
         warnings.warn(f"SKIPPED, {message}", stacklevel=1)
         pytest.skip(message)
     return address
+
+
+LEAKS = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
+"""For tests that break connections: kafka-python leaves their sockets to the garbage collector."""
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What the client leaves behind is complained about (and ignored) here, not in later tests."""
+    yield
+    time.sleep(0.1)
+    gc.collect()
 
 
 @pytest.fixture
