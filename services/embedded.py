@@ -23,11 +23,12 @@ from shared.durable import write_durably
 from shared.errors import Retryable, UsageError
 from shared.log.port import Append
 from shared.messages.streams import CONTROL
-from shared.messages.types import Control, Outcome
+from shared.messages.types import Control
 from shared.problem.spec import Problem
 from shared.runtime.clock import now
 from shared.runtime.fuse import Fused
 from shared.runtime.inbox import Inbox
+from shared.runtime.retention import Retention
 from shared.runtime.runner import Follower, Runner
 from shared.settings import Settings
 from shared.stage import Tools
@@ -76,7 +77,10 @@ class Embedded:
         if problem.retention.archive:
             self._archivers = [Archiver(wiring.open_archive(data_dir, problem))]
         followers: list[Follower] = [self.training, *self._archivers]
-        self.runner = Runner(self.log, GROUP, self._fuse, batch_size, followers=followers)
+        retention = Retention(problem, [archiver.written for archiver in self._archivers])
+        self.runner = Runner(
+            self.log, GROUP, self._fuse, batch_size, followers=followers, retention=retention
+        )
         self.batch_size = batch_size
         self._live = False
         self._look()
@@ -171,8 +175,8 @@ class Embedded:
         if self._live:
             self.submit(Control(command="trained", time=now(), by="trainer", target=job))
 
-    def _outcomes(self, start: int, end: int) -> Sequence[Outcome]:
-        return [record.value for record in self.runner.outcomes(start, end)]
+    def _outcomes(self, start: int, end: int) -> Sequence[bytes]:
+        return self.runner.outcomes(start, end)
 
 
 def as_append(arrival: Arrival) -> Append:

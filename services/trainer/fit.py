@@ -1,5 +1,6 @@
 """A job, from its request to its result: a pure function (no clock; seeds come from the job's name)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,10 @@ from threadpoolctl import threadpool_limits
 from services.trainer.board import Race, board, reason
 from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, split
 from services.trainer.losses import METRICS, Answers
-from services.trainer.request import FitRequest, FitResult, failed
+from services.trainer.request import FitRequest, FitResult, failed, rows_of
 from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
 from services.trainer.walk import baseline_answers, challenge
-from shared.messages.types import Value
+from shared.messages.types import Outcome, Value
 from shared.models.artefact import anchor_to_bytes
 from shared.models.live import fresh, members_per_version
 from shared.models.port import Anchor
@@ -32,8 +33,9 @@ ESTIMATOR_LIMIT_BYTES = 8 * 1024 * 1024
 def fit(request: FitRequest) -> FitResult:
     """Try candidates, choose one on validation rows, race it on held rows. Never raises for data."""
     problem = Problem.model_validate_json(request.problem)
-    shape = _shape(request, problem)
-    data = build(request.outcomes, shape, problem.retraining.budget.rows)
+    rows = rows_of(request.outcomes)
+    shape = _shape(request, rows, problem)
+    data = build(rows, shape, problem.retraining.budget.rows)
     n = len(data.rows)
     if n < LEAST_TRAIN + LEAST_HELD:
         why = ", ".join(f"{count:,} {what}" for what, count in data.left_out.items())
@@ -52,11 +54,11 @@ def fit(request: FitRequest) -> FitResult:
         return _Fit(request, problem, shape, data, plan).result()
 
 
-def _shape(request: FitRequest, problem: Problem) -> Shape:
+def _shape(request: FitRequest, rows: Sequence[Outcome], problem: Problem) -> Shape:
     pool = fresh(problem, len(request.features)).pool
     classes: tuple[Value, ...] = ()
     if problem.task != "regression":
-        classes = classes_of(request.outcomes, problem.label.classes or ())
+        classes = classes_of(rows, problem.label.classes or ())
     return Shape(tuple(request.features), classes, len(pool.bank.names), members_per_version(pool))
 
 

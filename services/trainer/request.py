@@ -1,27 +1,35 @@
 """What a fit is given, and what it gives back: plain data, so that it can run anywhere."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
 
+from shared.messages.codec import decode
+from shared.messages.streams import OUTCOMES
 from shared.messages.types import Job, Outcome, Value
 
 
 class FitRequest(msgspec.Struct, kw_only=True):
     """Everything that decides a result.
 
-    `problem` is the problem file as JSON, `features` the column order of the model, `outcomes` the rows
-    `job.start` to `job.end` of the log. `libraries` and `code` say what runs the fit; they only go
-    into the manifest.
+    `problem` is the problem file as JSON, `features` the column order of the model, `outcomes` the
+    rows `job.start` to `job.end` of the log, as JSON: only the process that fits decodes them.
+    `libraries` and `code` say what runs the fit; they only go into the manifest.
     """
 
     job: Job
     version: str
     problem: str
     features: list[str]
-    outcomes: list[Outcome]
+    outcomes: list[bytes]
     libraries: dict[str, str] = {}
     code: str = ""
+
+
+def rows_of(outcomes: Sequence[bytes]) -> list[Outcome]:
+    """The outcomes of a request, decoded."""
+    return [decode(OUTCOMES, data) for data in outcomes]
 
 
 class FitResult(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -20,11 +20,12 @@ from shared.durable import write_durably
 from shared.errors import Fatal, HeadraceError
 from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS
-from shared.messages.types import Job, Outcome
+from shared.messages.types import Job
 from shared.problem.spec import Problem
 from shared.stage import Record
 
-ReadOutcomes = Callable[[int, int], Sequence[Outcome]]
+ReadOutcomes = Callable[[int, int], Sequence[bytes]]
+"""Outcomes at offsets (start, end), as JSON."""
 
 LIBRARIES = ("numpy", "numba", "scikit-learn")
 RESULTS_KEPT = 100
@@ -250,7 +251,7 @@ class LocalTraining:
 
 
 def request_of(
-    job: Job, problem: Problem, features: Sequence[str], outcomes: Sequence[Outcome]
+    job: Job, problem: Problem, features: Sequence[str], outcomes: Sequence[bytes]
 ) -> FitRequest:
     """Everything that decides the job's result, and what says later how it was made."""
     return FitRequest(

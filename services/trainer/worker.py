@@ -24,7 +24,7 @@ import msgspec
 import numpy as np
 
 from services.trainer.fit import fit
-from services.trainer.request import Answer, FitRequest, FitResult, Task, failed
+from services.trainer.request import Answer, FitRequest, FitResult, Task, failed, rows_of
 from shared.durable import write_durably
 from shared.errors import HeadraceError
 from shared.models.artefact import anchor_from_bytes
@@ -120,7 +120,7 @@ def _checked(request: FitRequest, result: FitResult) -> FitResult:
     if result.artefact is None:
         return result
     anchor = anchor_from_bytes(result.artefact)
-    rows = [outcome.features for outcome in request.outcomes[-LATENCY_ROWS:]]
+    rows = [outcome.features for outcome in rows_of(request.outcomes[-LATENCY_ROWS:])]
     x = np.ascontiguousarray(matrix(rows, request.features))
     anchor.predict_many(x[:1])  # compiles
     started = time.process_time()

@@ -99,12 +99,7 @@ class Runner:
             self._trim(fused)
         return len(batch)
 
-    def outcomes(self, start: int, end: int) -> list[Record]:
-        """`outcomes_raw`, decoded."""
-        values = self.outcomes_raw(start, end)
-        return [Record(OUTCOMES, decode(OUTCOMES, value)) for value in values]
-
-    def outcomes_raw(self, start: int, end: int) -> list[bytes]:
+    def outcomes(self, start: int, end: int) -> list[bytes]:
         """Outcomes at offsets `start` to `end` (excluded) as JSON, those of the batch at hand
         included: a job that the batch asks for is a pure function of them, so nothing is lost if it
         is undone.

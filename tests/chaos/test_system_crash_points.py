@@ -56,7 +56,7 @@ class System:
         )
 
     def _outcomes(self, start: int, end: int) -> Sequence[Any]:
-        return [record.value for record in self.runner.outcomes(start, end)]
+        return self.runner.outcomes(start, end)
 
     def drive(self) -> None:
         while self.runner.step():

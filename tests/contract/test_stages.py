@@ -3,6 +3,7 @@
 import pytest
 
 from services import discover
+from shared.messages.codec import encode
 from shared.messages.streams import JOBS, MODELS, OUTCOMES, REJECTED
 from tests.kit.check_stage import check_stage
 from tests.kit.recorded import recording, tools_over
@@ -16,7 +17,7 @@ def test_a_stage_keeps_its_contract(name: str) -> None:
     service = next(s for s in whole.services if s.name == name)
     records = whole.inputs[name]
     assert records, "the recording does not reach this stage"
-    outcomes = [r.value for r in whole.outputs if r.stream is OUTCOMES]
+    outcomes = [encode(r.value) for r in whole.outputs if r.stream is OUTCOMES]
     tools = tools_over(lambda start, end: outcomes[start:end], whole.problem, whole.blobs)
     assert service.build is not None
     build = service.build

@@ -13,7 +13,7 @@ from services.trainer.shell import InlineTraining
 from shared.blobs.memory import MemoryBlobs
 from shared.log.memory import MemoryLog
 from shared.log.port import Append
-from shared.messages.codec import decode
+from shared.messages.codec import decode, encode
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES, RAW
 from shared.models.live import LiveModel
 from shared.problem.load import load_problem
@@ -107,7 +107,7 @@ def recording() -> Recording:
 
     def outcomes(start: int, end: int) -> Sequence[Any]:
         made = [r for r in (*produced, *fused.produced) if r.stream is OUTCOMES]
-        return [r.value for r in made[start:end]]
+        return [encode(r.value) for r in made[start:end]]
 
     blobs = MemoryBlobs()
     fused = Fused(services, problem, tools_over(outcomes, problem, blobs))

@@ -144,9 +144,8 @@ def test_outcomes_are_read_as_they_stand_on_the_log() -> None:
     while run.step():
         pass
     stored = contents(log, OUTCOMES)
-    assert run.outcomes_raw(5, 9) == [stored[n] for n in range(5, 9)]
-    assert run.outcomes_raw(38, 60) == [stored[38], stored[39]]
-    values = [record.value for record in run.outcomes(5, 9)]
+    assert run.outcomes(5, 9) == [stored[n] for n in range(5, 9)]
+    assert run.outcomes(38, 60) == [stored[38], stored[39]]
     assert values == [msgspec.json.decode(stored[n], type=Outcome) for n in range(5, 9)]
 
 
@@ -157,7 +156,7 @@ def test_outcomes_of_the_batch_at_hand_are_included() -> None:
     class Asking(Fused):
         def _run(self, index: int, *rest: list[object]) -> None:  # type: ignore[override]
             super()._run(index, *rest)  # type: ignore[arg-type]
-            seen.append(run.outcomes_raw(0, EVENTS_GIVEN))
+            seen.append(run.outcomes(0, EVENTS_GIVEN))
 
     def make() -> Fused:
         return Asking(toy_services(3), toy_problem(3), tools=None)  # type: ignore[arg-type]

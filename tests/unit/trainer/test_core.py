@@ -121,7 +121,7 @@ def test_the_end_waits_for_nobody_and_a_cancelled_job_is_forgotten() -> None:
 def test_an_accepted_job_makes_a_signed_shadow() -> None:
     rows = world.outcomes(700)
     spec = world.problem(retraining={"candidates": ["boosting"]})
-    training = InlineTraining(lambda start, end: rows[start:end], spec, world.NAMES)
+    training = InlineTraining(lambda start, end: world.raw(rows[start:end]), spec, world.NAMES)
     blobs = Blobs()
     tools = _tools(training, blobs)
     records = [Record(OUTCOMES, row, offset=n, seq=n) for n, row in enumerate(rows)]

@@ -18,7 +18,7 @@ from shared.messages.types import Job
 from shared.stage import Record
 from tests.unit.trainer import world
 
-ROWS = world.outcomes(900)
+ROWS = world.raw(world.outcomes(900))
 FAST = {"candidates": ["boosting"]}
 
 

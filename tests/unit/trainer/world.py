@@ -95,10 +95,14 @@ def job(end: int, number: int = 1, start: int = 0, **fields: Any) -> Job:
     )  # fmt: skip
 
 
+def raw(rows: Sequence[Outcome]) -> list[bytes]:
+    return [msgspec.json.encode(row) for row in rows]
+
+
 def request(rows: Sequence[Outcome], spec: Problem | None = None, number: int = 1) -> FitRequest:
     return FitRequest(
         job=job(len(rows), number), version="v2", problem=(spec or problem()).model_dump_json(),
-        features=NAMES, outcomes=list(rows),
+        features=NAMES, outcomes=raw(rows),
     )  # fmt: skip
 
 
