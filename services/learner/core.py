@@ -1,6 +1,7 @@
 """Outcomes in, the fresh model out, at every freshness boundary."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 import msgspec
 import numpy as np
@@ -14,7 +15,7 @@ from shared.models.artefact import anchor_from_bytes
 from shared.models.codec import from_bytes, to_bytes
 from shared.models.live import LiveModel, fresh, members_per_version
 from shared.models.rows import matrix
-from shared.models.said import Said, unpack
+from shared.models.said import unpack_many
 from shared.problem.spec import Problem
 from shared.stage import Out, Record, Tools
 
@@ -40,7 +41,7 @@ class Learner:
         self._pool = start.pool
         self._n_base = len(start.pool.bank.names)
         self._n_members = members_per_version(start.pool)
-        self._classes = {class_key(value): value for value in start.classes}
+        self._know(start.classes)
         self._outcomes = 0
         self._buffered: list[Outcome] = []
         self._decided: list[ModelEvent] = []
@@ -69,9 +70,7 @@ class Learner:
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry; the pool itself goes to the blob store."""
         digest = self._tools.blobs.put(to_bytes(self._pool))
-        state = _State(
-            self._outcomes, digest, list(self._classes.values()), self._buffered, self._decided
-        )
+        state = _State(self._outcomes, digest, list(self._classes), self._buffered, self._decided)
         yield "state", msgspec.msgpack.encode(state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
@@ -79,42 +78,50 @@ class Learner:
         state = msgspec.msgpack.decode(entries["state"], type=_State)
         self._outcomes = state.outcomes
         self._pool = from_bytes(self._tools.blobs.get(state.pool))
-        self._classes = {class_key(value): value for value in state.classes}
+        self._know(state.classes)
         self._buffered, self._decided = state.buffered, state.decided
 
     def _live(self) -> LiveModel:
-        return LiveModel(self._pool, tuple(self._classes.values()), self._outcomes)
+        return LiveModel(self._pool, tuple(self._classes), self._outcomes)
 
     def _learn(self) -> None:
         """Everything buffered that carries a first label, in order."""
-        learnable = [o for o in self._buffered if o.revision == 0 and o.label is not None]
+        targets = [
+            (outcome, self._target(outcome.label))
+            for outcome in self._buffered
+            if outcome.revision == 0 and outcome.label is not None
+        ]
         self._buffered = []
-        for outcome in learnable:
-            self._meet(outcome)
-        for run in _same_shape(learnable):
-            said = [self._unpacked(outcome) for outcome in run]
+        for _, run in groupby(targets, _shape):
+            outcomes, y = zip(*run, strict=True)
+            said = unpack_many(
+                [outcome.said or "" for outcome in outcomes],
+                self._n_base,
+                self._n_members,
+                half=not self._regression,
+            )
             self._pool.learn_many(
-                matrix([outcome.features for outcome in run], self._names),
-                self._targets(run),
-                np.stack([s.experts for s in said]),
-                {v: np.stack([s.members[v] for s in said]) for v in said[0].members},
-                self._layout(said[0].anchors),
+                matrix([outcome.features for outcome in outcomes], self._names),
+                np.array(y, np.float64 if self._regression else np.int64),
+                said.experts,
+                said.members,
+                self._layout(said.anchors),
             )
 
-    def _meet(self, outcome: Outcome) -> None:
-        """A class that appears for the first time gets its column."""
-        if self._regression or outcome.label is None:
-            return
-        key = class_key(outcome.label)
-        if key not in self._classes:
-            self._classes[key] = outcome.label
-            self._pool.grow(max(2, len(self._classes)))
+    def _know(self, classes: Iterable[Value]) -> None:
+        self._classes = list(classes)
+        self._places = {class_key(value): place for place, value in enumerate(self._classes)}
 
-    def _targets(self, run: Sequence[Outcome]) -> np.ndarray[tuple[int], np.dtype[np.generic]]:
+    def _target(self, label: Value) -> Value:
+        """The number, or the place of the class; one that appears for the first time gets its own."""
         if self._regression:
-            return np.array([outcome.label for outcome in run], dtype=np.float64)
-        index = {key: i for i, key in enumerate(self._classes)}
-        return np.array([index[class_key(outcome.label)] for outcome in run], dtype=np.int64)
+            return label
+        key = class_key(label)
+        if key not in self._places:
+            self._places[key] = len(self._classes)
+            self._classes.append(label)
+            self._pool.grow(max(2, len(self._classes)))
+        return self._places[key]
 
     def _layout(self, anchors: tuple[str, ...]) -> int:
         """The number under which the pool knows the columns: its base experts, then `anchors`."""
@@ -123,10 +130,6 @@ class Learner:
             return pool.layout
         names = (*pool.bank.names[: self._n_base], *anchors)
         return next((n for n, known in pool.layouts.items() if known == names), -1)
-
-    def _unpacked(self, outcome: Outcome) -> Said:
-        text = outcome.said or ""
-        return unpack(text, self._n_base, self._n_members, half=not self._regression)
 
     def _decide(self, record: Record) -> Iterator[Out]:
         decided, self._decided = self._decided, []
@@ -158,7 +161,7 @@ class Learner:
             time=outcome.time,
             reason="the pool that starts from nothing",
             by="learner",
-            classes=list(self._classes.values()),
+            classes=list(self._classes),
         )
         return Out(MODELS, event, record)
 
@@ -173,23 +176,13 @@ class Learner:
             blob=self._tools.blobs.put(to_bytes(self._pool)),
             champion=champion,
             shadows=[version for version in self._pool.versions if version != champion],
-            classes=list(self._classes.values()),
+            classes=list(self._classes),
             by="learner",
         )
         return Out(MODELS, event, record)
 
 
-def _same_shape(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
-    """Runs of outcomes whose `said` lists the same anchors, versions and classes."""
-    run: list[Outcome] = []
-    shape = None
-    for outcome in outcomes:
-        said = outcome.said or ""
-        this = (said.partition("|")[0], len(said))
-        if run and this != shape:
-            yield run
-            run = []
-        shape = this
-        run.append(outcome)
-    if run:
-        yield run
+def _shape(learnable: tuple[Outcome, Value]) -> tuple[str, int]:
+    """Equal for outcomes whose `said` lists the same anchors, versions and classes."""
+    said = learnable[0].said or ""
+    return said.partition("|")[0], len(said)

@@ -2,19 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
-
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import FEATURES, PREDICTIONS
 from shared.messages.types import Features, ModelEvent, Prediction, Value
 from shared.models.live import LiveModel, fresh
-from shared.models.pool import Pool
-from shared.models.port import Scored, Verdict
+from shared.models.port import Verdict
 from shared.models.rows import matrix
-from shared.models.said import pack
+from shared.models.said import pack_many
 from shared.problem.spec import Problem
 from shared.stage import Out, Record
+
+Answer = tuple[Value | None, dict[str, float] | None]
 
 _DIGITS = 6
 """Published probabilities are rounded: what is judged is what was published."""
@@ -57,52 +56,51 @@ class Scorer:
             return
         pool = self._model.pool
         scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
+        said = pack_many(
+            tuple(pool.bank.anchors),
+            scored.said,
+            {version: verdict.members for version, verdict in scored.by_version.items()},
+            half=not self._regression,
+        )
+        answers = {version: self._answers(v) for version, v in scored.by_version.items()}
+        champion = answers.pop(pool.champion)
+        interval = scored.by_version[pool.champion].interval
+        intervals = [None] * len(run) if interval is None else list(map(tuple, interval.tolist()))
         for row, record in enumerate(run):
-            prediction = self._prediction(record.value, scored, row, pool)
+            features: Features = record.value
+            value, probabilities = champion[row]
+            prediction = Prediction(
+                id=features.id,
+                time=features.time,
+                prediction=value,
+                model=pool.champion,
+                features=features.features,
+                feature_set=features.feature_set,
+                key=features.key,
+                probabilities=probabilities,
+                interval=intervals[row],
+                shadow={v: _shadow(*rows[row]) for v, rows in answers.items()} or None,
+                said=said[row],
+            )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 
-    def _prediction(self, features: Features, scored: Scored, row: int, pool: Pool) -> Prediction:
-        champion = scored.by_version[pool.champion]
-        value, probabilities = self._answer(champion, row)
-        shadow = {
-            version: self._shadow(verdict, row)
-            for version, verdict in scored.by_version.items()
-            if version != pool.champion
-        }
-        members = {version: v.members[row] for version, v in scored.by_version.items()}
-        interval = champion.interval
-        return Prediction(
-            id=features.id,
-            time=features.time,
-            prediction=value,
-            model=pool.champion,
-            features=features.features,
-            feature_set=features.feature_set,
-            key=features.key,
-            probabilities=probabilities,
-            interval=None
-            if interval is None
-            else (float(interval[row, 0]), float(interval[row, 1])),
-            shadow=shadow or None,
-            said=pack(
-                tuple(pool.bank.anchors), scored.said[row], members, half=not self._regression
-            ),
-        )
-
-    def _answer(self, verdict: Verdict, row: int) -> tuple[Value | None, dict[str, float] | None]:
-        """The class with the largest probability, or the number."""
+    def _answers(self, verdict: Verdict) -> list[Answer]:
+        """For each row the class with the largest probability and all of them, or the number."""
+        chances = verdict.mean.tolist()
         if self._regression:
-            return float(verdict.mean[row, 0]), None
+            return [(value, None) for (value,) in chances]
         classes = self._model.classes
-        chances = verdict.mean[row].tolist()
-        named = {class_key(c): round(p, _DIGITS) for c, p in zip(classes, chances, strict=False)}
+        keys = [class_key(value) for value in classes]
+        named = [
+            {k: round(p, _DIGITS) for k, p in zip(keys, row, strict=False)} for row in chances
+        ]
         if not classes:
-            return None, named
-        best = int(np.argmax(verdict.mean[row, : len(classes)]))
-        return classes[best], named
+            return [(None, row) for row in named]
+        best = verdict.mean[:, : len(classes)].argmax(axis=1).tolist()
+        return [(classes[place], row) for place, row in zip(best, named, strict=True)]
 
-    def _shadow(self, verdict: Verdict, row: int) -> dict[str, object]:
-        value, probabilities = self._answer(verdict, row)
-        if probabilities is None:
-            return {"prediction": value}
-        return {"prediction": value, "probabilities": probabilities}
+
+def _shadow(value: Value | None, probabilities: dict[str, float] | None) -> dict[str, object]:
+    if probabilities is None:
+        return {"prediction": value}
+    return {"prediction": value, "probabilities": probabilities}

@@ -20,7 +20,7 @@ from shared.models import (
 )
 from shared.models.codec import unpack
 from shared.models.port import F64, Labels, Scored, Task
-from shared.models.said import pack
+from shared.models.said import pack, pack_many, unpack_many
 from shared.models.said import unpack as unpack_said
 from shared.models.warm import kernels_digest, warm
 from tests.unit.models.streams import noisy_stream
@@ -192,6 +192,37 @@ def test_learning_from_the_text_is_learning_from_what_was_said(task: Task) -> No
 def test_a_text_that_says_nothing_is_rejected(text: str) -> None:
     with pytest.raises(Reject, match="said"):
         unpack_said(text, 3, 2, half=True)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_block_of_texts_is_the_texts_of_its_events(half: bool) -> None:
+    rng = np.random.default_rng(1)
+    numbers = rng.random((5, 9, 3)).astype(np.float16).astype(np.float32)
+    experts, members = numbers[:, :3], {"v1": numbers[:, 3:6], "v2": numbers[:, 6:]}
+    texts = pack_many(("a",), experts, members, half)
+    for i, text in enumerate(texts):
+        assert text == pack(("a",), experts[i], {v: m[i] for v, m in members.items()}, half)
+    told = unpack_many(texts, 2, 3, half)
+    assert told.anchors == ("a",)
+    assert told.experts.tobytes() == experts.tobytes()
+    assert {v: m.tobytes() for v, m in told.members.items()} == {
+        v: m.tobytes() for v, m in members.items()
+    }
+    assert told.experts.flags.c_contiguous
+    with pytest.raises(Reject, match="said"):
+        unpack_many([*texts, texts[0][:-8]], 2, 3, half)
+    with pytest.raises(Reject, match="said"):
+        unpack_many([*texts, texts[0].replace("v2", "v3")], 2, 3, half)
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_a_block_without_events_changes_nothing(task: Task) -> None:
+    x, y = noisy_stream(task, 60)
+    pool, twin = Pool(task, x.shape[1]), Pool(task, x.shape[1])
+    for one in (pool, twin):
+        learn(one, x, y, one.predict_many(x))
+    learn(pool, x[:0], y[:0], pool.predict_many(x[:0]))
+    assert to_bytes(pool) == to_bytes(twin)
 
 
 def test_pending_counts_what_is_predicted_and_neither_learned_nor_skipped() -> None:
