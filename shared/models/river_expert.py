@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from river.base import Regressor
 from river.proba import Gaussian
 
 from shared.errors import UntrustedArtefact
@@ -100,13 +101,10 @@ class RiverExpert(Expert):
     `scaled`: it is given scaled features (linear models), else they keep their unit (trees).
     """
 
-    def __init__(
-        self, name: str, make: Callable[[], Any], n_classes: int, scaled: bool = False
-    ) -> None:
+    def __init__(self, name: str, make: Callable[[], Any], scaled: bool = False) -> None:
         self.names = (name,)
         self.model = make()
         self.scaled = scaled
-        self.regression = n_classes == 1
 
     def _features(self, rows: Rows) -> list[list[float]]:
         plain: list[list[float]] = (rows.z if self.scaled else rows.x).tolist()
@@ -114,21 +112,21 @@ class RiverExpert(Expert):
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """Its probabilities (uniform before it has seen a class), or its prediction."""
-        column = out[:, first, :]
-        for i, row in enumerate(self._features(rows)):
-            features = dict(enumerate(row))
-            if self.regression:
-                said = self.model.predict_one(features)
-                column[i, 0] = said if math.isfinite(said) else 0.0
-            else:
-                column[i] = self._proba(features, column.shape[1])
+        say = self._number if isinstance(self.model, Regressor) else self._proba
+        classes = range(out.shape[2])
+        said = [say(dict(enumerate(row)), classes) for row in self._features(rows)]
+        out[:, first] = np.array(said).reshape(len(out), len(classes))
 
-    def _proba(self, features: dict[int, float], n_classes: int) -> list[float]:
+    def _number(self, features: dict[int, float], classes: range) -> list[float]:
+        said = self.model.predict_one(features)
+        return [said if math.isfinite(said) else 0.0]
+
+    def _proba(self, features: dict[int, float], classes: range) -> list[float]:
         said = self.model.predict_proba_one(features)
-        p = [said.get(c, 0.0) for c in range(n_classes)]
+        p = [said.get(c, 0.0) for c in classes]
         total = sum(p)
         if not (math.isfinite(total) and total > 0.0):
-            return [1.0 / n_classes] * n_classes
+            return [1.0 / len(p)] * len(p)
         return [value / total for value in p]
 
     def learn_many(self, rows: Rows, y: Labels) -> None:

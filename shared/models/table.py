@@ -26,7 +26,7 @@ Make = Callable[[int, int, int], Expert]
 
 def _river(name: str, make: Callable[[], Any], scaled: bool = False) -> Make:
     """A table line for a River model; its classes must be on the list in `river_expert.py`."""
-    return lambda n_features, n_classes, seed: RiverExpert(name, make, n_classes, scaled)
+    return lambda n_features, n_classes, seed: RiverExpert(name, make, scaled)
 
 
 _CLASSIFIERS: dict[str, Make] = {
