@@ -47,6 +47,14 @@ def _predict(z: F64, directions: F64, phases: F64, w: F64, out: F32, first: int)
             out[i, first + r] = p
 
 
+@njit(cache=True, fastmath=FAST, error_model="numpy")  # a check of the divisor stops vectors
+def _adagrad(w: F64, g2: F64, step: float, err: float, f: F64) -> None:
+    for q in range(f.shape[0]):
+        g = f[q] * err
+        g2[q] = KEEP * g2[q] + g * g
+        w[q] -= step * g / math.sqrt(g2[q])
+
+
 @njit(cache=True, fastmath=FAST)
 def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F64, g2: F64, steps: F64) -> None:
     f, p = np.ones(w.shape[2]), np.empty(w.shape[1])
@@ -56,10 +64,7 @@ def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F64, g2: F64, steps:
             softmax(f, w[r], p)
             p[y[i]] -= 1.0
             for c in range(w.shape[1]):
-                for q in range(f.shape[0]):
-                    g = f[q] * p[c]
-                    g2[r, c, q] = KEEP * g2[r, c, q] + g * g
-                    w[r, c, q] -= steps[r] * g / math.sqrt(g2[r, c, q])
+                _adagrad(w[r, c], g2[r, c], steps[r], p[c], f)
 
 
 class Fourier(Expert):

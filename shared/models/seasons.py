@@ -85,8 +85,10 @@ def _learn(y: I64, tables: F64, agree: F64, history: I64, count: I64, peaks: I64
         k = count[0]
         now = y[i]
         step = max(MEMORY, 1.0 / (k + 1.0))
+        at = k % n_lags
         for lag in range(1, min(k, n_lags) + 1 if now >= 0 else 0):
-            then = history[(k - lag) % n_lags]
+            at = at - 1 if at > 0 else n_lags - 1
+            then = history[at]
             if then < 0:
                 continue
             agree[lag - 1] += step * ((1.0 if then == now else 0.0) - agree[lag - 1])
