@@ -1,6 +1,6 @@
 """What is watched of the answers: errors or residuals, the mix of classes, the numbers said."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from datetime import datetime
 from math import sqrt
 
@@ -55,6 +55,7 @@ class Answers:
         self._budget = float(problem.drift.expected_run_length)
         self._error_budget = float(problem.drift.error_run_length)
         self._classes = tuple(class_key(c) for c in problem.label.classes or ())
+        self._row = np.zeros(1)
         self._begin()
 
     def _begin(self) -> None:
@@ -68,7 +69,7 @@ class Answers:
         """What holds arrays, by name in the state."""
         return {"errors": self._errors, "said": self._said}
 
-    def predicted(self, prediction: Prediction, time: datetime) -> Iterator[Found]:
+    def predicted(self, prediction: Prediction, time: datetime) -> Iterable[Found]:
         """One answer."""
         if prediction.model != self.moment.model:
             self._begin()
@@ -77,24 +78,26 @@ class Answers:
         if isinstance(self._said, Categories):
             evidence = self._said.update(class_key(said))
         elif isinstance(said, int | float):
-            evidence = self._said.update(np.array([float(said)]))
+            self._row[0] = said
+            evidence = self._said.update(self._row)
         else:
-            return
-        if evidence >= self._budget:
-            yield self._mix(evidence, time)
+            return ()
+        return (self._mix(evidence, time),) if evidence >= self._budget else ()
 
-    def labelled(self, outcome: Outcome, time: datetime) -> Iterator[Found]:
+    def labelled(self, outcome: Outcome, time: datetime) -> Iterable[Found]:
         """One first label of this champion's answer; others are left out."""
         if outcome.model != self.moment.model or outcome.prediction is None:
-            return
+            return ()
         error = self._error(outcome)
         if error is None:
-            return
+            return ()
         self.moment.take(abs(error), time)
-        evidence = self._errors.update(np.array([error]))
-        if evidence >= self._error_budget:
-            self._errors.reset(np.ones(1, np.bool_))
-            yield self._worse(evidence, time)
+        self._row[0] = error
+        evidence = self._errors.update(self._row)
+        if evidence < self._error_budget:
+            return ()
+        self._errors.reset(np.ones(1, np.bool_))
+        return (self._worse(evidence, time),)
 
     def _error(self, outcome: Outcome) -> float | None:
         if not self._regression:

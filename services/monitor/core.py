@@ -1,6 +1,6 @@
 """Predictions, outcomes and rejections in; few alerts out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from typing import Protocol
@@ -68,15 +68,15 @@ class Monitor:
             for alert in self._alerts(record):
                 yield Out(ALERTS, alert, record, alert.alert)
 
-    def _alerts(self, record: Record) -> Iterator[Alert]:
+    def _alerts(self, record: Record) -> Iterable[Alert]:
         if record.stream is PREDICTIONS:
-            yield from self._predicted(record.value)
-        elif record.stream is OUTCOMES:
-            yield from self._labelled(record.value)
-        elif record.stream is REJECTED:
+            return self._predicted(record.value)
+        if record.stream is OUTCOMES:
+            return self._labelled(record.value)
+        if record.stream is REJECTED:
             self._rejected(record.value)
-        else:
-            yield from self._controlled(record.value)
+            return ()
+        return self._controlled(record.value)
 
     def _predicted(self, prediction: Prediction) -> Iterator[Alert]:
         time, at = prediction.time, self._at

@@ -1,6 +1,6 @@
 """The life of alerts: open, acknowledged, resolved; one per group at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -85,10 +85,11 @@ class Episodes:
             episode.found, episode.last_at = joined, at
         self._plan()
 
-    def due(self, at: int, time: datetime, held: Callable[[Episode], bool]) -> Iterator[Alert]:
+    def due(self, at: int, time: datetime, held: Callable[[Episode], bool]) -> Iterable[Alert]:
         """Records due now; `held(episode)` says that its condition goes on."""
-        if self._next < 0 or at < self._next:
-            return
+        return self._due(at, time, held) if 0 <= self._next <= at else ()
+
+    def _due(self, at: int, time: datetime, held: Callable[[Episode], bool]) -> Iterator[Alert]:
         for group, episode in list(self._live.items()):
             if 0 <= episode.emit_at <= at:
                 yield self._emit(episode, time)

@@ -1,6 +1,6 @@
 """What is watched of the features: values, missing values, frozen and awakened fields, units."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -34,6 +34,7 @@ class Inputs:
         p = len(names)
         self.moment = Moment(list(names))
         self._budget = budget_events
+        self._calm = CALM_SHARE * budget_events
         self._names = tuple(names)
         self._ranks = Ranks(p, n_ref)
         self._missing = Rates(p)
@@ -52,20 +53,26 @@ class Inputs:
 
     def update(
         self, features: Mapping[str, float | None], at: int, time: datetime
-    ) -> Iterator[Found]:
+    ) -> Iterable[Found]:
         """One prediction's features; `at` counts predictions."""
-        row = np.array([features.get(name) for name in self._names], np.float64)
-        self._recent[at % len(self._recent)] = row
+        row = self._recent[at % SETTLE_EVENTS]
+        row[:] = list(map(features.get, self._names))
+        found: list[Found] = []
         if self._constancy.update(row):
-            yield from self._broken(time)
-        yield from self._absent(row, time)
+            found += self._broken(time)
+        evidence = self._missing.update(np.isnan(row).astype(np.float64))
+        if evidence < self._calm:
+            self.moment.calm_missing = time
+        elif evidence >= self._budget:
+            found += self._gone(time)
         evidence = self._ranks.update(row)
-        if evidence < CALM_SHARE * self._budget:
+        if evidence < self._calm:
             self.moment.calm_values = time
         elif evidence >= self._budget and self.moment.settle_at < 0:
-            yield from self._moved(at, time)
+            found += self._moved(at, time)
         if at == self.moment.settle_at:
-            yield from self._settled(at, time)
+            found += self._settled(at, time)
+        return found
 
     def moving(self) -> dict[str, float]:
         """Features with at least a twentieth of their own bar, in units of it."""
@@ -98,13 +105,7 @@ class Inputs:
                 text=text,
             )  # fmt: skip
 
-    def _absent(self, row: npt.NDArray[np.float64], time: datetime) -> Iterator[Found]:
-        absent = np.isnan(row).astype(np.float64)
-        evidence = self._missing.update(absent)
-        if evidence < CALM_SHARE * self._budget:
-            self.moment.calm_missing = time
-        if evidence < self._budget:
-            return
+    def _gone(self, time: datetime) -> Iterator[Found]:
         alarm = combine(self._names, self._missing.evidence, self._budget)
         if alarm is None:
             return
