@@ -48,7 +48,8 @@ def _predict(z: F64, directions: F64, phases: F64, w: F64, out: F32, first: int)
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")  # a check of the divisor stops vectors
-def _adagrad(w: F64, g2: F64, step: float, err: float, f: F64) -> None:
+def adagrad(w: F64, g2: F64, step: float, err: float, f: F64) -> None:
+    """One step of `w` against the gradient `err` f; `g2`: its decayed squares."""
     for q in range(f.shape[0]):
         g = f[q] * err
         g2[q] = KEEP * g2[q] + g * g
@@ -64,7 +65,7 @@ def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F64, g2: F64, steps:
             softmax(f, w[r], p)
             p[y[i]] -= 1.0
             for c in range(w.shape[1]):
-                _adagrad(w[r, c], g2[r, c], steps[r], p[c], f)
+                adagrad(w[r, c], g2[r, c], steps[r], p[c], f)
 
 
 class Fourier(Expert):

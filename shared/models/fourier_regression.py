@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from shared.models.fourier import KEEP, features, waves
+from shared.models.fourier import adagrad, features, waves
 from shared.models.port import F32, F64, FAST, Expert, Labels, Rows
 from shared.models.rls import dot, move_target
 
@@ -47,10 +47,7 @@ def _learn(
             target = (y[i] - scale[1]) / math.sqrt(scale[2])
             for r in range(w.shape[0]):
                 error = min(FAR, max(-FAR, dot(w[r], f) - target))
-                for q in range(f.shape[0]):
-                    g = error * f[q]
-                    squares[r, q] = KEEP * squares[r, q] + g * g
-                    w[r, q] -= steps[r] * g / math.sqrt(squares[r, q])
+                adagrad(w[r], squares[r], steps[r], error, f)
         move_target(scale, y[i])
 
 
