@@ -18,7 +18,7 @@ F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
-BASELINE_ROWS = 4_000
+BASELINE_ROWS = 2_000
 
 
 class Calendar:

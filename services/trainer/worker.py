@@ -17,6 +17,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
@@ -61,6 +62,7 @@ def _warm_up() -> None:
     logits.learn_many(said, logits.predict_many(said).members, y)
     blend.learn_many(said[:, :, :1], blend.predict_many(said[:, :, :1]).members, y * 1.0)
     compile_traversal()
+    import_module("shared.registry.estimator")  # skops: each child would pay its 0.4 s again
 
 
 def _serve(task: Task) -> Answer:
