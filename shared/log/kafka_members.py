@@ -31,10 +31,10 @@ class Member:
             (clients.timeouts.session_s + clients.timeouts.block_s) * 1_000 / _POLL_MS
         )
         self._consumer = clients.member(group_id, instance)
-        with self._translated():
-            # Who joins without knowing the topic's partitions assigns none, and stays with that.
-            self._consumer.partitions_for_topic(token.topic)
         self._consumer.subscribe([token.topic])
+        with self._translated():
+            # Who joins before knowing the partitions assigns none, and has to join once more.
+            self._consumer.partitions_for_topic(token.topic)
         self._shown: ConsumerGroupMetadata | None = None
         self._settled: dict[TopicPartition, int] = {}
 

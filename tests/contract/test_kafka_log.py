@@ -196,6 +196,7 @@ def test_a_replay_sees_the_order_of_the_first_time(opened: Open) -> None:
     assert [r.value for r in log.read([EVENTS, LABELS], position, 9)] == [b"late"]
 
 
+@pytest.mark.slow
 def test_a_second_instance_stands_by_until_the_first_is_gone(opened: Open) -> None:
     first, second = opened(instance="0"), opened(instance="1")
     put(first, "source", *some(EVENTS, b"1"))

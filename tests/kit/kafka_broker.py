@@ -6,6 +6,7 @@ tests take topic names of their own (`kafka_name`).
 """
 
 import atexit
+import ctypes
 import functools
 import gc
 import os
@@ -13,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -30,6 +32,7 @@ pytest.importorskip(
 VERSION = "4.1.0"
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "kafka"
 _START_S = 60
+_LIBC = ctypes.CDLL(None)
 _POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>headrace.tests</groupId><artifactId>kafka</artifactId><version>1</version>
 <dependencies><dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
@@ -180,9 +183,8 @@ class Broker:
         """Start it and wait until it listens (about four seconds)."""
         with (self._folder / "broker.log").open("ab") as output:
             command = [*self._java, "kafka.Kafka", str(self._settings)]
-            nice = functools.partial(os.nice, 10)
             self.process = subprocess.Popen(
-                command, stdout=output, stderr=output, start_new_session=True, preexec_fn=nice
+                command, stdout=output, stderr=output, start_new_session=True, preexec_fn=_modest
             )
         wait_for(lambda: self._ended() or _listens(self.port), _START_S, "the broker to listen")
         if self._ended() or not _is_listener(self.process.pid, self.port):
@@ -229,6 +231,13 @@ def _lines(port: int, controller: int, data: Path) -> list[str]:
         **_SETTINGS,
     }
     return [f"{name}={value}" for name, value in settings.items()]
+
+
+def _modest() -> None:
+    """In the broker's process: leave room for others, and end with the tests however they end."""
+    os.nice(10)
+    if sys.platform == "linux":
+        _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def free_ports(count: int) -> list[int]:
