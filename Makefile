@@ -42,7 +42,7 @@ check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a
 	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" --ignore-glob="*kafka*" -n 2
 
 lint: setup-dev  ## ruff: style and banned calls
-	$(BIN)/ruff check services shared tests examples
+	$(BIN)/ruff check --no-cache services shared tests examples
 	$(BIN)/ruff format --check services shared tests examples
 
 fmt: setup-dev  ## put the code in its format

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
-from shared.problem.cron import next_after
 
 from shared.messages.streams import ALERTS, JOBS, OUTCOMES
 from shared.messages.types import Alert, Control, Job
+from shared.problem.cron import next_after
 from shared.problem.spec import OnDrift, OnSchedule, OnVolume, Problem
 from shared.stage import Out, Record
 
