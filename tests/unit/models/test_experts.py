@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.models import EXPERTS, Bank, fourier, neighbours, seasons, softmax
 from shared.models.counts import Counts
-from shared.models.fourier import Fourier
+from shared.models.fourier import Fourier, cosine
 from shared.models.fourier_regression import FourierRegression
 from shared.models.frame import Frame
 from shared.models.neighbours import Neighbours
@@ -281,3 +281,8 @@ def test_no_feature_makes_an_exception_or_a_nan(task: Task, labels: int, wild: i
         if task != "regression":
             close(said.sum(2), 1.0, 5e-3)
         bank.learn_many(x[i : i + 1], target[i : i + 1])
+
+
+def test_cosine_is_the_cosine() -> None:
+    for x in [*np.linspace(-100.0, 100.0, 4001), *(np.arange(-8, 9) * math.pi / 2)]:
+        assert abs(cosine(x) - math.cos(x)) < 1e-15
