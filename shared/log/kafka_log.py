@@ -29,12 +29,13 @@ from shared.log.kafka_tails import Tails
 from shared.log.kafka_topics import create_missing, partition
 from shared.log.memory import MemoryTransaction
 from shared.log.port import Append, Checkpoint, Position
-from shared.messages.streams import CHECKPOINTS, RAW, Stream
+from shared.messages.streams import CHECKPOINTS, EVENTS, RAW, Stream
 from shared.stage import Record
 
 NUMBER = "n"
 """The record header with our offset, in decimal."""
-_RANK = {stream: rank for rank, stream in enumerate(Stream)}
+_RANK = {stream: rank for rank, stream in enumerate(Stream)} | {EVENTS: len(Stream)}
+"""At the same time: an event comes after the labels and ticks that were known by then."""
 _MANY = 10_000
 _PAUSE_S = 0.05
 
@@ -324,11 +325,9 @@ class KafkaLog(KafkaReader):
     def _offsets(self, group: str, position: Position | None) -> Offsets | None:
         if position is None:
             return None
-        places = {
-            self._partitions[Stream(name)]: self._consumed(Stream(name), offset)
-            for name, offset in position.items()
-        }
-        return Offsets(places, self._members[group].shown())
+        token = self._partitions[CHECKPOINTS]
+        places = {self._partitions[s]: self._consumed(s, at) for s, at in _streams(position)}
+        return Offsets(places or {token: self._folded}, self._members[group].shown())
 
     def _consumed(self, stream: Stream, offset: int) -> int:
         """Kafka's offset to commit for a position: past markers, where they are all that is left."""
@@ -341,12 +340,9 @@ class KafkaLog(KafkaReader):
         for group in self._groups:
             self._members[group].shown()
             position = self._state.group(group).last.position
+            reached = {s: at for s, at in _streams(position) if self._reached.get(s) == at}
             self._members[group].settle(
-                {
-                    self._partitions[Stream(name)]: self._consumed(Stream(name), offset)
-                    for name, offset in position.items()
-                    if self._reached.get(Stream(name)) == offset
-                }
+                {self._partitions[s]: self._consumed(s, at) for s, at in reached.items()}
             )
 
     def _first(self, stream: Stream) -> int:
@@ -359,6 +355,11 @@ class KafkaLog(KafkaReader):
         self._tails.fetch({tp: start}, 1)
         rows = self._tails.tail(tp).rows
         return self._offset(stream, rows[0]) if rows else self.end(stream)
+
+
+def _streams(position: Position) -> list[tuple[Stream, int]]:
+    """The part of a position that lies in streams; a collector's lies in a source outside."""
+    return [(Stream(name), at) for name, at in position.items() if name in set(Stream)]
 
 
 def _by_time(item: tuple[Stream, int, Any]) -> tuple[int, int]:

@@ -181,7 +181,12 @@ def test_a_replay_sees_the_order_of_the_first_time(opened: Open) -> None:
     turn()
     turn()
     put(log, "in", Append(LABELS, b"late", timestamp_ms=0))
-    assert [r.value for r in first][:4] == [b"e0", b"e1", b"e2", b"e3"]  # labels came too late
+    assert [r.value for r in first][:4] == [
+        b"e0",
+        b"e1",
+        b"e2",
+        b"l0",
+    ]  # l0 is older, and came late
     log.close()
     log = opened(foreign=NONE)
     for limit in (1, 3, 99):
@@ -194,6 +199,16 @@ def test_a_replay_sees_the_order_of_the_first_time(opened: Open) -> None:
                 break
         assert replayed == first
     assert [r.value for r in log.read([EVENTS, LABELS], position, 9)] == [b"late"]
+
+
+def test_a_position_outside_of_the_streams_is_kept(opened: Open) -> None:
+    log = opened()
+    for at in (3, 5):
+        with log.begin("source") as transaction:
+            transaction.append(some(EVENTS, b"x"))
+            transaction.advance({"source": at})
+    log.close()
+    assert opened().position("source") == {"source": 5}
 
 
 @pytest.mark.slow
