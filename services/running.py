@@ -1,5 +1,6 @@
 """`headrace run`: from options to a run, its page, its view, its result."""
 
+import gc
 import json
 import shutil
 import socket
@@ -82,6 +83,8 @@ def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
         terminal.show(embedded.board())
         pane.refresh(embedded.board())
 
+    gc.collect()
+    gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
     with stop_on_signals() as stop, _page(embedded, pane, options) as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")

@@ -48,7 +48,7 @@ def test_the_break_in_the_source_is_named_with_its_fields_within_a_hundred_event
     assert found, pages
     names = {f["feature"] for a in found for f in a["features"]}
     assert {"vicprice", "vicdemand", "transfer"} <= names
-    assert min(a["opened_at_event"] for a in found) - 17_424 <= 100
+    assert min(a["history"][0]["event"] for a in found) - 17_424 <= 100
 
 
 def test_a_job_was_accepted_and_swapped_in_and_another_one_rejected_with_its_evidence(
