@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos bench docs lock clean
+.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos kafka bench docs lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -35,7 +35,7 @@ demo: setup  ## the whole loop on two and a half years of half-hours, about two 
 
 test: setup-dev browser  ## everything that proves it works (CI runs this)
 	@$(MAKE) --no-print-directory lint types imports
-	$(PYTEST) tests --durations=15
+	$(PYTEST) tests --ignore-glob="*kafka*" --durations=15
 
 check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
@@ -57,6 +57,9 @@ imports: setup-dev  ## import contracts
 
 architecture unit contract system chaos: setup-dev  ## one folder of tests
 	$(PYTEST) tests/$@
+
+kafka: setup-dev  ## the log on a real Kafka (Docker, or Java with Maven): contract, crash points, the client's traps
+	$(PYTEST) tests/contract -k kafka
 
 bench: setup-dev  ## CPU an event beside a plain River ARF(10) loop, as JSON
 	$(BIN)/python -m tests.bench.whole_system
