@@ -59,60 +59,79 @@ def _step(z: F64, raw: F64, target: F64, weights: F64, bias: F64, logistic: bool
             weights[k, i] -= step * z[i]
 
 
+_SCALER = ("count", "mean", "variance")
+
 standardise: Any = njit(cache=True)(_standardise)
 raw_outputs: Any = njit(cache=True)(_raw)
 scaler_learn: Any = njit(cache=True)(_scaler_learn)
 gradient_step: Any = njit(cache=True)(_step)
 
 
-class Linear:
-    """Online linear model over [d] feature vectors; one output for two classes or a number."""
+@njit(cache=True)
+def predict_linear(x: F64, state: F64, logistic: bool) -> F64:
+    """[outputs] at `x`; `state` as in `Linear`."""
+    d = x.shape[0]
+    z, out = np.empty(d), np.empty(state.shape[0] - 3)
+    standardise(x, state[1], state[2], z)
+    raw_outputs(z, state[3:, :d], state[3:, d], out)
+    if logistic:
+        for k in range(out.shape[0]):
+            out[k] = 1 / (1 + np.exp(-out[k]))
+    return out
 
-    _NAMES = ("count", "mean", "variance", "weights", "bias")
+
+@njit(cache=True)
+def learn_linear(x: F64, target: F64, state: F64, logistic: bool) -> None:
+    """One step; the scaler first."""
+    d = x.shape[0]
+    z, raw = np.empty(d), np.empty(target.shape[0])
+    scaler_learn(x, state[0], state[1], state[2])
+    standardise(x, state[1], state[2], z)
+    raw_outputs(z, state[3:, :d], state[3:, d], raw)
+    gradient_step(z, raw, target, state[3:, :d], state[3:, d], logistic)
+
+
+class Linear:
+    """Online linear model over [d] feature vectors; one output for two classes or a number.
+
+    `_state` [3 + outputs, d + 1]: the scaler's counts, means and variances (last column unused), then
+    the weights of each output with its bias last. One array is one argument to a kernel.
+    """
 
     def __init__(self, n_features: int, n_outputs: int, logistic: bool) -> None:
         self._logistic = logistic
-        self._count = np.zeros(n_features)
-        self._mean = np.zeros(n_features)
-        self._variance = np.zeros(n_features)
-        self._weights = np.zeros((n_outputs, n_features))
-        self._bias = np.zeros(n_outputs)
+        self._state = np.zeros((3 + n_outputs, n_features + 1))
 
     def predict(self, x: F64) -> F64:
         """[outputs] at `x` [d] (NaN: missing): numbers, or probabilities when logistic."""
-        z, raw = np.empty(len(x)), np.empty(len(self._bias))
-        standardise(x, self._mean, self._variance, z)
-        raw_outputs(z, self._weights, self._bias, raw)
-        return 1 / (1 + np.exp(-raw)) if self._logistic else raw
+        return np.asarray(predict_linear(x, self._state, self._logistic))
 
     def learn(self, x: F64, target: F64) -> None:
         """One step towards `target` [outputs] (0/1 when logistic), the scaler first."""
-        z, raw = np.empty(len(x)), np.empty(len(self._bias))
-        scaler_learn(x, self._count, self._mean, self._variance)
-        standardise(x, self._mean, self._variance, z)
-        raw_outputs(z, self._weights, self._bias, raw)
-        gradient_step(z, raw, target, self._weights, self._bias, self._logistic)
+        learn_linear(x, target, self._state, self._logistic)
 
     def grow(self, n_outputs: int) -> None:
         """Room for more outputs; what was learned stays.
 
         From one output (the second of two classes) to three and more, the first class's is its mirror.
         """
-        old = len(self._bias)
+        old, state = len(self._state) - 3, self._state
         if n_outputs <= old:
             return
-        weights, bias = self._weights, self._bias
         if old == 1 and self._logistic:
-            weights, bias = np.vstack([-weights, weights]), np.concatenate([-bias, bias])
-        more = n_outputs - len(bias)
-        self._weights = np.pad(weights, ((0, more), (0, 0)))
-        self._bias = np.pad(bias, (0, more))
+            state = np.vstack([state[:3], -state[3:], state[3:]])
+        self._state = np.pad(state, ((0, 3 + n_outputs - len(state)), (0, 0)))
 
     def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
         """Copies of the state."""
-        return {name: getattr(self, f"_{name}").copy() for name in self._NAMES}
+        scaler = dict(zip(_SCALER, self._state[:3, :-1].copy(), strict=True))
+        outputs = self._state[3:]
+        return {**scaler, "weights": outputs[:, :-1].copy(), "bias": outputs[:, -1].copy()}
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Continue exactly."""
-        for name in self._NAMES:
-            setattr(self, f"_{name}", arrays[name].astype(np.float64))
+        state = np.zeros((3 + len(arrays["bias"]), len(arrays["count"]) + 1))
+        for row, name in enumerate(_SCALER):
+            state[row, :-1] = arrays[name]
+        state[3:, :-1], state[3:, -1] = arrays["weights"], arrays["bias"]
+        self._state = state
