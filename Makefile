@@ -43,7 +43,7 @@ check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a
 
 lint: setup-dev  ## ruff: style and banned calls
 	$(BIN)/ruff check --no-cache services shared tests examples
-	$(BIN)/ruff format --check services shared tests examples
+	$(BIN)/ruff format --no-cache --check services shared tests examples
 
 fmt: setup-dev  ## put the code in its format
 	$(BIN)/ruff check --fix services shared tests examples

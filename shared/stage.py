@@ -18,7 +18,7 @@ from shared.messages.types import Job
 from shared.problem.spec import Problem
 
 
-class Record(msgspec.Struct, frozen=True):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One record of a stream.
 
     `value` is a message of the stream's class (`shared/messages`), or raw `bytes` on the two
@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True):
     headers: Mapping[str, bytes] | None = None
 
 
-class Out(msgspec.Struct, frozen=True):
+class Out(msgspec.Struct, frozen=True, gc=False):
     """One output: a message for `stream`, caused by the record `cause`.
 
     `durable=False` passes to fused readers only and is never written: a live object in `value` is

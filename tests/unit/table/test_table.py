@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 from shared.table import Table
 
 Step = tuple[str, str, int]
-STEPS = st.tuples(st.sampled_from(["put", "pop", "save"]), st.sampled_from("abcde"), st.integers(0, 9))
+STEPS = st.tuples(
+    st.sampled_from(["put", "pop", "save"]), st.sampled_from("abcde"), st.integers(0, 9)
+)
 
 
 def table() -> Table[int]:
