@@ -75,7 +75,7 @@ def test_some_crash_points(kafka: str, kafka_name: str, fails: Fails, at: int) -
 
 
 @pytest.mark.skipif(
-    "HEADRACE_TEST_EVERY" not in os.environ, reason="HEADRACE_TEST_EVERY: 6 minutes"
+    "HEADRACE_TEST_EVERY" not in os.environ, reason="HEADRACE_TEST_EVERY: 6 to 9 minutes"
 )
 @pytest.mark.parametrize("fails", [by_dying, by_going_on])
 def test_every_crash_point(kafka: str, kafka_name: str, fails: Fails) -> None:

@@ -17,7 +17,8 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from shared.errors import Fatal, Retryable, UsageError
 from shared.log.kafka_clients import Clients, Timeouts
-from shared.log.kafka_log import KafkaLog, KafkaReader
+from shared.log.kafka_log import KafkaLog
+from shared.log.kafka_reader import KafkaReader
 from shared.log.port import Append, Log, advanced
 from shared.messages.streams import CONTROL, EVENTS, LABELS, OUTCOMES, Stream
 from tests.contract.test_log import (

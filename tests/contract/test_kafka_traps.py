@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka import KafkaConsumer, KafkaProducer, errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from shared.errors import Fenced, Retryable
@@ -21,79 +21,15 @@ from shared.log import kafka_guard
 from shared.log.kafka_clients import Clients, Timeouts, drop
 from shared.log.kafka_guard import Guard, Offsets, Watchdog
 from shared.log.kafka_log import KafkaLog
-from shared.log.kafka_topics import create_missing
 from shared.log.port import Append, advanced
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES
+from tests.kit.kafka_bench import QUICK, Bench
 from tests.kit.kafka_proxy import ADD_OFFSETS, END_TXN, PRODUCE, Proxy
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = [pytest.mark.slow, *LEAKS]
-QUICK = Timeouts(request_s=0.8, delivery_s=1.5, transaction_s=2.5, session_s=6, block_s=6)
 SLOW = Timeouts(request_s=6, delivery_s=8, transaction_s=9, session_s=6, block_s=10)
 NOBODY = ConsumerGroupMetadata("group", 99, "nobody", None)
-
-
-class Bench:
-    """One problem's topics, bare clients for them, and what readers see."""
-
-    def __init__(self, address: str, name: str) -> None:
-        self.address, self.name = address, name
-        self.out = TopicPartition(f"{name}.outcomes", 0)
-        self.ins = [TopicPartition(f"{name}.events", 0), TopicPartition(f"{name}.labels", 0)]
-        self.proxy = Proxy()
-        self._made: list[Any] = []
-        create_missing(Clients(address, timeouts=QUICK), name)
-
-    def bare(self, identity: str, through: Proxy | None = None) -> Any:
-        """A transactional producer as it comes."""
-        producer = KafkaProducer(
-            bootstrap_servers=self.address, transactional_id=f"{self.name}.{identity}",
-            request_timeout_ms=800, delivery_timeout_ms=1_500, transaction_timeout_ms=2_000,
-            max_block_ms=6_000, retry_backoff_ms=50, proxy_url=through and through.url,
-        )  # fmt: skip
-        self._made.append(producer)
-        producer.init_transactions()
-        return producer
-
-    def log(self, timeouts: Timeouts = QUICK, through: Proxy | None = None) -> KafkaLog:
-        proxy = through or self.proxy
-        self._made.append(
-            KafkaLog(Clients(self.address, {"proxy_url": proxy.url}, timeouts), self.name)
-        )
-        return self._made[-1]
-
-    def values(self) -> list[bytes]:
-        """What a read_committed reader finds in `outcomes`."""
-        reader = KafkaConsumer(
-            bootstrap_servers=self.address, isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )  # fmt: skip
-        reader.assign([self.out])
-        end, found = reader.end_offsets([self.out])[self.out], []
-        while reader.position(self.out) < end:
-            for rows in reader.poll(100).values():
-                found += [row.value for row in rows]
-        reader.close()
-        return found
-
-    def committed(self, group: str) -> list[int | None]:
-        reader = KafkaConsumer(
-            bootstrap_servers=self.address, group_id=group, isolation_level="read_committed"
-        )
-        offsets = [reader.committed(tp) for tp in self.ins]
-        reader.close()
-        return offsets
-
-    def close(self) -> None:
-        self.proxy.heal()
-        for made in self._made:
-            if isinstance(made, KafkaProducer):
-                drop(made)
-                made._sender.join(5)
-            else:
-                made.close()
-        self._made.clear()
-        self.proxy.close()
 
 
 @pytest.fixture
