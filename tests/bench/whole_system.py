@@ -65,7 +65,7 @@ def main() -> None:
             "river_arf10_on_its_events": round(peer["accuracy"], 4),
         },
         "events": {"headrace": ours["events"], "river_arf10": peer["events"]},
-        "includes": "start-up, ingest, validation, features, scoring, joining, learning, monitoring, "
+        "includes": "ingest, validation, features, scoring, joining, learning, monitoring, "
                     "retraining jobs in their own processes, archive, page data",
         "versions": {"python": platform.python_version(), "river": river_version},
         "machine": platform.processor() or platform.machine(),
