@@ -5,16 +5,16 @@ import sys
 import typer
 
 from services.cli import app
-from shared.errors import Fatal
+from shared.errors import HeadraceError
 
 
 def main() -> None:
     """Run the command; an error of ours is one message and an exit code, never a traceback."""
     try:
         app()
-    except Fatal as error:
+    except HeadraceError as error:
         typer.echo(f"headrace: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.exit(getattr(error, "exit_code", 1))
 
 
 if __name__ == "__main__":
