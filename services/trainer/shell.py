@@ -234,12 +234,13 @@ class LocalTraining:
         with self._changed:
             self._cpu_seconds = max(self._cpu_seconds, answer.cpu_seconds)
             task = self._tasks.pop(answer.job, None)
+            if task is not None:
+                Path(task.request).unlink(missing_ok=True)  # before anybody waiting goes on
             if answer.error:
                 self._errors[answer.job] = answer.error
             self._changed.notify_all()
         if task is None:
             return
-        Path(task.request).unlink(missing_ok=True)
         self._prune()
         if self._on_trained is not None and not answer.error:
             self._on_trained(task.name)
