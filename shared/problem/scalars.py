@@ -2,16 +2,14 @@
 
 import re
 
+from shared.messages.labels import class_key
+
 _NOT_A_WORD = re.compile(r"[^A-Za-z0-9_]+")
 
 
 def scalar_text(value: bool | int | float | str) -> str:
     """Canonical text: `true`, `1` (also for 1.0, JSON does not tell them apart), `0.5`, `red`."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return class_key(value)
 
 
 def identifier(text: str) -> str:
