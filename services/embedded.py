@@ -59,7 +59,7 @@ class Embedded:
     ) -> None:
         self.problem = problem
         self.data_dir = data_dir
-        self.log = wiring.open_log(settings.log, data_dir, settings.durable)
+        self.log = wiring.open_log(settings, data_dir, problem.name)
         blobs = wiring.open_blobs(settings.blobs, data_dir)
         keys = wiring.open_keys(settings, data_dir)
         self.training = LocalTraining(

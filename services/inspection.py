@@ -23,6 +23,7 @@ from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Str
 from shared.messages.types import Alert, Control, ModelEvent
 from shared.registry.live import Live
 from shared.runtime.clock import now
+from shared.settings import load
 
 RUNS = Path(".headrace")
 _PAGE = 1_000
@@ -46,7 +47,8 @@ def run_dir(data_dir: Path | None) -> Path:
 
 def messages(data_dir: Path | None, stream: Stream, start: int = 0) -> Iterator[tuple[int, Any]]:
     """Offset and message of every record of `stream` from `start` on."""
-    reader = wiring.open_reader(run_dir(data_dir))
+    directory = run_dir(data_dir)
+    reader = wiring.open_reader(load(), directory, directory.name)
     try:
         while records := reader.read([stream], {str(stream): start}, _PAGE):
             for record in records:
@@ -58,7 +60,8 @@ def messages(data_dir: Path | None, stream: Stream, start: int = 0) -> Iterator[
 
 def status(data_dir: Path | None) -> dict[str, Any]:
     """Ends of the streams, the live model, open alerts and jobs under way."""
-    reader = wiring.open_reader(run_dir(data_dir))
+    directory = run_dir(data_dir)
+    reader = wiring.open_reader(load(), directory, directory.name)
     ends = {str(stream): reader.end(stream) for stream in Stream if reader.end(stream)}
     reader.close()
     live = _live(data_dir)
@@ -157,7 +160,7 @@ def command(data_dir: Path | None, verb: Verb, target: str | None, reason: str) 
         return (
             f"{verb}: on the log of the live run; it takes effect at the next freshness boundary."
         )
-    log = wiring.open_log("", directory)
+    log = wiring.open_log(load(), directory, directory.name, service="command")
     try:
         with log.begin("command") as transaction:
             at_ms = int(control.time.timestamp() * 1000)

@@ -1,16 +1,21 @@
 """The environment, read once, here and nowhere else (DESIGN section 3.3)."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_KAFKA = "HEADRACE_KAFKA_"
+
 
 class Settings(BaseSettings):
     """`HEADRACE_*` variables; every one has a default that works on a laptop.
 
-    `log`: `sqlite:///path`; `online`: the same; `blobs`: `file:///path`. Empty means: inside the data
-    directory. `signing_key`: path of a PEM file with an Ed25519 private key.
+    `log`: `sqlite:///path` or `kafka://host:port,host:port`; `online`: `sqlite:///path` or
+    `redis://host:port`; `blobs`: `file:///path`. Empty means: inside the data directory. `signing_key`:
+    path of a PEM file with an Ed25519 private key. `kafka`: what `HEADRACE_KAFKA_*` say, by
+    kafka-python's names (`HEADRACE_KAFKA_SASL_MECHANISM` is `sasl_mechanism`).
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True)
@@ -21,6 +26,7 @@ class Settings(BaseSettings):
     signing_key: Path | None = None
     api_token: SecretStr | None = None
     train_engine: str = "local"
+    kafka: dict[str, str] = Field({}, repr=False, description="may hold a password")
     durable: bool = Field(
         True, description="fsync every commit; false survives a crash of the process only"
     )
@@ -28,4 +34,9 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """The settings of this process."""
-    return Settings()
+    options = {
+        name.removeprefix(_KAFKA).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(_KAFKA)
+    }
+    return Settings(kafka=options)

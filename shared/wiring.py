@@ -3,46 +3,114 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.archive.port import Archive
 from shared.blobs.port import BlobStore
 from shared.durable import write_durably
 from shared.errors import UsageError
 from shared.log.port import Log, LogReader
+from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
 from shared.registry.signing import Signer, Verifier, generate_key
 from shared.settings import Settings
 
+if TYPE_CHECKING:  # the client costs a tenth of a second that a run without Kafka need not pay
+    from shared.log.kafka_clients import Clients
+    from shared.log.kafka_seat import Seat
+
+SHARED = RAW | {CONTROL, REJECTED, JOBS, MODELS}
+"""Streams with several writers: on Kafka their offsets are Kafka's own."""
 _KEY = Path("keys") / "signing.pem"
 
 
-def open_log(url: str, data_dir: Path, durable: bool = True) -> Log:
-    """The log at `url`, by default a SQLite file in `data_dir`.
+def open_log(settings: Settings, data_dir: Path, problem: str, service: str = "run") -> Log:
+    """The log of a process that has the whole problem to itself, by default SQLite in `data_dir`.
+
+    On Kafka two processes of the same `service` fence each other; a command beside a run has a name of
+    its own.
 
     Raises:
-        UsageError: no such kind of log. DataDirInUse, Fatal: as the backend says.
+        UsageError: no such kind of log. DataDirInUse, Fatal, Retryable: as the backend says.
     """
-    scheme, _, rest = (url or f"sqlite:///{data_dir / 'log.db'}").partition("://")
+    scheme, rest = _log_url(settings, data_dir)
     if scheme == "sqlite":
         from shared.log.sqlite import SqliteLog
 
-        return SqliteLog(Path(rest.removeprefix("/")), durable)  # sqlite:////absolute has four
+        return SqliteLog(Path(rest), settings.durable)
     if scheme == "memory":
         from shared.log.memory import MemoryLog
 
         return MemoryLog()
-    raise UsageError(
-        f"HEADRACE_LOG={url}: there is no log of the kind {scheme!r}; write sqlite:///path or memory://"
-    )
+    from shared.log.kafka_log import KafkaLog
+
+    return KafkaLog.opened(_clients(settings, rest), problem, service, foreign=SHARED)
 
 
-def open_reader(data_dir: Path) -> LogReader:
-    """The log of a run for reading only, also while the run is live."""
-    from shared.log.sqlite import SqliteReader
+def open_reader(settings: Settings, data_dir: Path, problem: str) -> LogReader:
+    """A log for reading only, also while a run is live.
 
-    return SqliteReader(data_dir / "log.db")
+    Raises:
+        UsageError: there is none, or no such kind. Fatal, Retryable: as the backend says.
+    """
+    scheme, rest = _log_url(settings, data_dir)
+    if scheme == "sqlite":
+        from shared.log.sqlite import SqliteReader
+
+        return SqliteReader(Path(rest))
+    if scheme == "memory":
+        raise UsageError("HEADRACE_LOG=memory://: such a log can be read by its own process only")
+    from shared.log.kafka_reader import KafkaReader
+    from shared.log.kafka_topics import Places, count_partitions
+
+    clients = _clients(settings, rest)
+    places = Places(problem, count_partitions(clients, problem))
+    return KafkaReader(clients, places, SHARED)
+
+
+def open_seat(settings: Settings, problem: str, service: str, instance: str) -> "Seat":
+    """The place of one of several processes at the problem's log.
+
+    Raises:
+        UsageError: the log cannot be shared by processes. Fatal: topics are missing or do not fit.
+    """
+    scheme, _, rest = settings.log.partition("://")
+    if scheme != "kafka":
+        raise UsageError(
+            f"HEADRACE_LOG={settings.log or '(not set)'}: services as processes of their own need "
+            "Kafka; write kafka://host:port. On one machine `headrace run` does without."
+        )
+    from shared.log.kafka_seat import Seat
+    from shared.log.kafka_topics import count_partitions
+
+    clients = _clients(settings, rest)
+    return Seat(clients, problem, service, instance, count_partitions(clients, problem))
+
+
+def open_share(seat: "Seat", partition: int | None) -> Log:
+    """What one worker of the process reads and writes: one partition, or (None) the whole problem."""
+    from shared.log.kafka_log import KafkaLog
+
+    return KafkaLog.of_worker(seat, partition, SHARED)
+
+
+def _log_url(settings: Settings, data_dir: Path) -> tuple[str, str]:
+    """Scheme and rest of the log's URL; a path as it is to be opened."""
+    url = settings.log or f"sqlite:///{data_dir / 'log.db'}"
+    scheme, _, rest = url.partition("://")
+    if scheme not in ("sqlite", "memory", "kafka"):
+        raise UsageError(
+            f"HEADRACE_LOG={url}: there is no log of the kind {scheme!r}; write sqlite:///path, "
+            "kafka://host:port or memory://"
+        )
+    return scheme, rest.removeprefix("/") if scheme == "sqlite" else rest  # sqlite:////absolute
+
+
+def _clients(settings: Settings, servers: str) -> "Clients":
+    from shared.log.kafka_clients import Clients
+
+    return Clients(servers, settings.kafka)
 
 
 def open_blobs(url: str, data_dir: Path) -> BlobStore:

@@ -14,5 +14,5 @@ SERVICE = Service(
     writes=(PREDICTIONS,),
     scale="per-partition",
     place=30,
-    build=lambda problem, tools: Scorer(problem),
+    build=Scorer,
 )

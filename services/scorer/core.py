@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+import msgspec
+
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import FEATURES, PREDICTIONS
 from shared.messages.types import Features, ModelEvent, Prediction, Value
+from shared.models.codec import from_bytes
 from shared.models.live import LiveModel, fresh
 from shared.models.port import Verdict
 from shared.models.rows import matrix
 from shared.models.said import pack_many
 from shared.problem.spec import Problem
-from shared.stage import Out, Record
+from shared.stage import Out, Record, Tools
 
 Answer = tuple[Value | None, dict[str, float] | None]
 
@@ -20,12 +23,20 @@ _DIGITS = 6
 
 
 class Scorer:
-    """Stateless but for the model at hand; before any snapshot that is a fresh pool `v1`."""
+    """Stateless but for the model at hand; before any snapshot that is a fresh pool `v1`.
 
-    def __init__(self, problem: Problem) -> None:
+    Fused with the learner it is handed the live model at each boundary; in a process of its own it
+    loads the snapshots that the learner publishes.
+    """
+
+    def __init__(self, problem: Problem, tools: Tools) -> None:
+        self._blobs = tools.blobs
         self._regression = problem.task == "regression"
         self._names = FeatureSet(problem).names
         self._model = fresh(problem, len(self._names))
+        self._beside_learner = False
+        self._newest: ModelEvent | None = None
+        self._loaded: ModelEvent | None = None
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """Score runs of features in one call each."""
@@ -40,20 +51,33 @@ class Scorer:
         yield from self._score(run)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """Nothing: the learner beside hands its live model on after a restore."""
-        yield from ()
+        """Which snapshot is at hand; none beside a learner, who hands its model on himself."""
+        if self._newest is not None:
+            yield "snapshot", msgspec.msgpack.encode(self._newest)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
+        self._newest = msgspec.msgpack.decode(entries["snapshot"], type=ModelEvent)
 
     def _load(self, event: LiveModel | ModelEvent) -> None:
-        """Take the fused learner's model; records about models are for others."""
+        """Take the fused learner's model, or the newest snapshot when the next features come."""
         if isinstance(event, LiveModel):
-            self._model = event
+            self._model, self._beside_learner, self._newest = event, True, None
+        elif event.state == "snapshot" and not self._beside_learner:
+            self._newest = event
+
+    def _take_newest(self) -> None:
+        """Raises Retryable: the snapshot's blob is not there (yet)."""
+        newest = self._newest
+        if newest is not None and newest is not self._loaded:
+            pool = from_bytes(self._blobs.get(newest.blob or ""))
+            self._model = LiveModel(pool, tuple(newest.classes), newest.outcomes)
+            self._loaded = newest
 
     def _score(self, run: Sequence[Record]) -> Iterator[Out]:
         if not run:
             return
+        self._take_newest()
         pool = self._model.pool
         scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
         said = pack_many(

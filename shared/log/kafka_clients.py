@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition, errors
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 
 from shared.errors import Fatal, Fenced, Retryable, UsageError
 
@@ -120,6 +121,7 @@ class Clients:
                 group_instance_id=instance,
                 isolation_level="read_committed",
                 enable_auto_commit=False,
+                partition_assignment_strategy=[CooperativeStickyAssignor],
                 session_timeout_ms=_ms(self.timeouts.session_s),
                 heartbeat_interval_ms=_ms(self.timeouts.session_s / 4),
             )

@@ -24,7 +24,7 @@ from shared.log.kafka_clients import Clients, drop, translated
 class Send(NamedTuple):
     """One record on its way: `value` None deletes `key` in a compacted topic."""
 
-    topic: str
+    to: TopicPartition
     value: bytes | None
     key: bytes | None
     timestamp_ms: int | None = None
@@ -95,9 +95,12 @@ class Guard:
         timeouts = self._clients.timeouts
         producer.begin_transaction()
         futures = [
-            producer.send(send.topic, send.value, send.key, send.headers, 0, send.timestamp_ms)
+            producer.send(
+                send.to.topic, send.value, send.key, send.headers, send.to.partition,
+                send.timestamp_ms,
+            )
             for send in sends
-        ]
+        ]  # fmt: skip
         producer.flush(timeouts.delivery_s + timeouts.request_s)
         last = _last_offsets(futures)
 

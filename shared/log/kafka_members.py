@@ -1,10 +1,12 @@
-"""Who works for a group: one member at a time, known to the broker, so that a stale one is fenced.
+"""Who works on what: one member at a time for each token, known to the broker, so that a stale one is
+fenced.
 
-Each group is a Kafka consumer group that subscribes to the topic `checkpoints`, whose one partition
-is the group's token: whoever is assigned it may commit. The membership under which a position was
-*learned* is the one that is shown with the next commits (KIP-447, R3): after any rebalance in between
-the broker refuses, and the position has to be learned anew. Members are static (KIP-345): an instance
-that is restarted takes its place back at once, and its predecessor is fenced.
+Each group is a Kafka consumer group that subscribes to the topic `checkpoints`. Its partition p is the
+group's token for partitions p: whoever is assigned it may commit there. The membership under which a
+position was *learned* is the one that is shown with the next commits (KIP-447, R3): after any rebalance
+in between the broker refuses, and the position has to be learned anew. Members are static (KIP-345): an
+instance that is restarted takes its place back at once, and its predecessor is fenced. Rebalances are
+cooperative (KIP-429): who keeps a token goes on working.
 """
 
 from collections.abc import Mapping
@@ -22,48 +24,47 @@ _POLL_MS = 100
 class Member:
     """Our membership in one group."""
 
-    def __init__(
-        self, clients: Clients, group_id: str, instance: str, token: TopicPartition
-    ) -> None:
+    def __init__(self, clients: Clients, group_id: str, instance: str, topic: str) -> None:
         self._group_id = group_id
-        self._token = token
         self._patience = int(
             (clients.timeouts.session_s + clients.timeouts.block_s) * 1_000 / _POLL_MS
         )
         self._consumer = clients.member(group_id, instance)
-        self._consumer.subscribe([token.topic])
+        self._consumer.subscribe([topic])
         with self._translated():
             # Who joins before knowing the partitions assigns none, and has to join once more.
-            self._consumer.partitions_for_topic(token.topic)
-        self._shown: ConsumerGroupMetadata | None = None
+            self._consumer.partitions_for_topic(topic)
         self._settled: dict[TopicPartition, int] = {}
 
-    def join(self) -> None:
-        """Hold the token; from now on this membership is shown with commits.
+    def join(self, token: TopicPartition) -> ConsumerGroupMetadata:
+        """Hold the token; the membership that is to be shown with commits from now on.
 
         Raises:
             Retryable: another member has it. Fenced: another process has our place.
         """
-        self._shown = None
-        with self._translated():
-            for _ in range(self._patience):
-                self._consumer.poll(timeout_ms=_POLL_MS)
-                held = self._consumer.assignment()
-                self._consumer.pause(*held)  # we are here for the membership, not for records
-                shown: Any = self._consumer.group_metadata()
-                if self._token in held and shown.state == MemberState.STABLE:
-                    self._shown = shown
-                    return
+        for _ in range(self._patience):
+            if token in (self.held(_POLL_MS) or ()):
+                return self._shown()
         raise Retryable(
             f"the group {self._group_id} is in the hands of another instance; this one stands by"
         )
 
-    def shown(self) -> ConsumerGroupMetadata:
-        """The membership under which the position was learned; keeps it alive."""
+    def held(self, wait_ms: int = 0) -> frozenset[TopicPartition] | None:
+        """The tokens that are ours now; None while the group is being arranged. Keeps us a member.
+
+        Raises:
+            Fenced: another process has our place.
+        """
+        self._poll(wait_ms)
         with self._translated():
-            self._consumer.poll(timeout_ms=0)
-        assert self._shown is not None, "join first"
-        return self._shown
+            if self._shown().state != MemberState.STABLE:
+                return None
+            return frozenset(self._consumer.assignment())
+
+    def is_still(self, shown: ConsumerGroupMetadata) -> bool:
+        """Nothing was arranged anew since `shown`. Keeps us a member."""
+        self._poll(0)
+        return _identity(self._shown()) == _identity(shown)
 
     def committed(self, offsets: Mapping[TopicPartition, int]) -> None:
         """These offsets are with the broker."""
@@ -95,5 +96,19 @@ class Member:
         """Be gone; a static member keeps its place until the session ends."""
         self._consumer.close()
 
+    def _poll(self, wait_ms: int) -> None:
+        with self._translated():
+            self._consumer.poll(timeout_ms=wait_ms)
+            # we are here for the membership, not for records
+            self._consumer.pause(*self._consumer.assignment())
+
+    def _shown(self) -> ConsumerGroupMetadata:
+        shown: ConsumerGroupMetadata = self._consumer.group_metadata()
+        return shown
+
     def _translated(self) -> Any:
         return translated(f"group {self._group_id}")
+
+
+def _identity(shown: Any) -> tuple[object, ...]:
+    return tuple(shown[:-1])  # the last says whether the group is being arranged just now

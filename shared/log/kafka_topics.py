@@ -1,11 +1,21 @@
-"""The topics of a problem: `{problem}.{stream}`, one partition each for now."""
+"""The topics of a problem: `{problem}.{stream}`.
+
+The way of an event to its prediction scales with partitions: those topics have P each, and so has
+`checkpoints`, whose partition p holds the state of whoever works on their partitions p. All others
+have one: decisions and outcomes are one totally ordered sequence for a problem.
+"""
 
 from collections.abc import Iterable, Mapping
 
 from kafka import TopicPartition, errors
 
-from shared.log.kafka_clients import Clients
-from shared.messages.streams import CHECKPOINTS, Stream
+from shared.errors import Fatal
+from shared.log.kafka_clients import Clients, translated
+from shared.log.port import place
+from shared.messages.streams import CHECKPOINTS, EVENTS, FEATURES, PREDICTIONS, VALID, Stream
+
+PARTITIONED = frozenset({EVENTS, VALID, FEATURES, PREDICTIONS, CHECKPOINTS})
+"""Streams with P partitions each."""
 
 _ANY_TIME = str((1 << 63) - 1)
 _PLAIN = {
@@ -34,9 +44,46 @@ def topic(problem: str, stream: Stream) -> str:
     return f"{problem}.{stream}"
 
 
-def partition(problem: str, stream: Stream) -> TopicPartition:
-    """The one partition of a stream."""
-    return TopicPartition(topic(problem, stream), 0)
+class Places:
+    """Places (`shared/log/port.py`) to partitions, as one worker sees them.
+
+    `own`: the partition that it works on, of the partitioned streams; None: it reads all of them, and
+    writes to partition 0 only. That is for work which needs the whole problem in one place.
+    """
+
+    def __init__(self, problem: str, partitions: int = 1, own: int | None = None) -> None:
+        self.partitions = partitions
+        self._problem = problem
+        self._own = own
+
+    @property
+    def token(self) -> TopicPartition:
+        """The partition of `checkpoints` that holds the worker's state."""
+        return self.at(self.written(CHECKPOINTS))
+
+    def read(self, stream: Stream) -> list[str]:
+        """The places of `stream` that are read."""
+        if stream not in PARTITIONED:
+            return [place(stream)]
+        own = range(self.partitions) if self._own is None else [self._own]
+        return [place(stream, partition) for partition in own]
+
+    def written(self, stream: Stream) -> str:
+        """The place that a numbered stream is written to."""
+        return place(stream, (self._own or 0) if stream in PARTITIONED else 0)
+
+    def at(self, name: str) -> TopicPartition:
+        """The partition of a place."""
+        stream, _, partition = name.partition("/")
+        return TopicPartition(f"{self._problem}.{stream}", int(partition or 0))
+
+    def all(self) -> list[TopicPartition]:
+        """Every partition of the problem."""
+        return [
+            TopicPartition(topic(self._problem, stream), partition)
+            for stream in Stream
+            for partition in range(self.partitions if stream in PARTITIONED else 1)
+        ]
 
 
 def settings(stream: Stream) -> Mapping[str, str]:
@@ -45,18 +92,22 @@ def settings(stream: Stream) -> Mapping[str, str]:
 
 
 def create_missing(
-    clients: Clients, problem: str, streams: Iterable[Stream] = Stream, replication: int = -1
+    clients: Clients,
+    problem: str,
+    streams: Iterable[Stream] = Stream,
+    replication: int = -1,
+    partitions: int = 1,
 ) -> list[str]:
     """Create what is not there yet (`replication` -1: the broker's default); the names created.
 
     Raises:
-        Fatal: not allowed, or a topic has more than one partition. Retryable: no answer.
+        Fatal: not allowed. Retryable: no answer.
     """
     with clients.admin() as admin:
         there = set(admin.list_topics())
         wanted = {
             topic(problem, stream): {
-                "num_partitions": 1,
+                "num_partitions": partitions if stream in PARTITIONED else 1,
                 "replication_factor": replication,
                 "configs": dict(settings(stream)),
             }
@@ -69,3 +120,37 @@ def create_missing(
             except errors.TopicAlreadyExistsError:  # somebody else was as quick
                 admin.wait_for_topics(list(wanted))
     return list(wanted)
+
+
+def count_partitions(clients: Clients, problem: str) -> int:
+    """P, the number of partitions of the partitioned topics.
+
+    Raises:
+        Fatal: a topic is missing, or they differ. Retryable: no answer.
+    """
+    reader = clients.reader()
+    try:
+        with translated(f"{clients.servers}: asking for partitions"):
+            counts = {
+                topic(problem, stream): len(
+                    reader.partitions_for_topic(topic(problem, stream)) or ()
+                )
+                for stream in Stream
+            }
+    finally:
+        reader.close()
+    wanted = counts[topic(problem, CHECKPOINTS)]
+    wrong = {
+        name: count
+        for stream in Stream
+        if (count := counts[name := topic(problem, stream)])
+        != (wanted if stream in PARTITIONED else 1)
+    }
+    if wrong or not wanted:
+        raise Fatal(
+            f"Kafka at {clients.servers}: the topics of `{problem}` do not fit together: "
+            f"{topic(problem, CHECKPOINTS)} has {wanted} partitions, and these have another number: "
+            f"{wrong} (0: there is no such topic). `headrace topics create` makes what is missing; the "
+            "number of partitions of a running problem cannot be changed."
+        )
+    return wanted

@@ -72,6 +72,10 @@ class MemoryLog:
         """See the port."""
         return self._checkpoints.get(group, Checkpoint())
 
+    def numbers(self, stream: Stream) -> bool:
+        """See the port."""
+        return True
+
     def trim(self, stream: Stream, before: int) -> int:
         """See the port."""
         gone = max(0, min(before, self.end(stream)) - self._trimmed.get(stream, 0))

@@ -4,6 +4,9 @@ A log holds, per stream, records at offsets 0, 1, 2, …; per *group* a committe
 *checkpoint*: state entries and the position that they belong to. What one transaction appends,
 advances and saves becomes visible together, or not at all, also after the process died.
 
+On Kafka a stream may have several partitions, each with its own offsets. A *place* names one: the
+stream's name for partition 0 (the only one on other backends), `predictions/3` for partition 3.
+
 Not promised: reading what an open transaction has appended; more than one open transaction.
 """
 
@@ -18,7 +21,10 @@ from shared.messages.streams import Stream
 from shared.stage import Record
 
 Position = dict[str, int]
-"""The next offset to read, by stream name; a name that is missing stands for 0."""
+"""The next offset to read, by place; a place that is missing stands for 0."""
+
+WRITER = "writer"
+"""The record header with the group that wrote it, on streams that several services write."""
 
 
 class Append(msgspec.Struct, frozen=True, gc=False):
@@ -67,7 +73,7 @@ class LogReader(Protocol):
         ...
 
     def end(self, stream: Stream) -> int:
-        """The offset that the next record of `stream` will have."""
+        """The offset that the next record of `stream` will have; the sum over its partitions."""
         ...
 
     def close(self) -> None:
@@ -95,12 +101,26 @@ class Log(LogReader, Protocol):
         """The group's last saved checkpoint; empty when there is none."""
         ...
 
+    def numbers(self, stream: Stream) -> bool:
+        """Whether offsets of `stream` are 0, 1, 2, … without gaps, given by its one writer."""
+        ...
+
     def trim(self, stream: Stream, before: int) -> int:
         """Forget records of `stream` below offset `before`; how many went. Ends stay as they are."""
         ...
 
 
+def place(stream: Stream, partition: int = 0) -> str:
+    """The name of one partition of a stream."""
+    return f"{stream}/{partition}" if partition else str(stream)
+
+
+def stream_at(name: str) -> Stream:
+    """The stream of the place `name`."""
+    return Stream(name.partition("/")[0])
+
+
 def advanced(position: Position, records: Iterable[Record]) -> Position:
     """`position` moved past `records`."""
-    last = {record.stream: record.offset for record in records}
-    return position | {str(stream): offset + 1 for stream, offset in last.items()}
+    last = {(record.stream, record.partition): record.offset for record in records}
+    return position | {place(*where): offset + 1 for where, offset in last.items()}

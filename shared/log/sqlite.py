@@ -167,6 +167,10 @@ class SqliteLog:
             rows = self._db.execute('SELECT key, value FROM state WHERE "group"=?', (group,))
             return Checkpoint(self._position("checkpoint", group), dict(rows.fetchall()))
 
+    def numbers(self, stream: Stream) -> bool:
+        """See the port."""
+        return True
+
     def trim(self, stream: Stream, before: int) -> int:
         """See the port."""
         with self._transaction(), translated(self.path):

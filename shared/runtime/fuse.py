@@ -37,6 +37,8 @@ class Fused:
     """The stages of `services`, in this order, as one deterministic fold over their inputs.
 
     `stamp` fills wall-clock fields of outputs (never read by a stage; left out of digests).
+    `elsewhere`: streams that services of other processes write; they are read from the log, also where
+    one of these stages writes them too.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Fused:
         problem: Problem,
         tools: Tools,
         stamp: Callable[[], datetime] | None = None,
+        elsewhere: frozenset[Stream] = frozenset(),
     ) -> None:
+        self._elsewhere = elsewhere
         self.names = [service.name for service in services]
         self.stages: list[Stage] = [
             service.build(problem, tools) for service in services if service.build
@@ -62,6 +66,7 @@ class Fused:
         self._holders = [stage for stage in self.stages if hasattr(stage, "held")]
         self._stamp = stamp
         self._outcomes = 0
+        self._epoch = 0
         self._ends: Position = {}
         self._waiting = self._nothing()
         self._due = self._nothing()
@@ -70,10 +75,10 @@ class Fused:
 
     @property
     def inputs(self) -> tuple[Stream, ...]:
-        """Streams that are read from the log: read by a stage, written by none of them."""
+        """Streams that are read from the log: read by a stage, and not written by these alone."""
         written = {stream for service in self._services for stream in service.writes}
         read = {stream for service in self._services for stream in service.reads}
-        return tuple(stream for stream in Stream if stream in read - written)
+        return tuple(s for s in Stream if s in read and (s not in written or s in self._elsewhere))
 
     @property
     def ends(self) -> Position:
@@ -94,10 +99,10 @@ class Fused:
         for index in range(self._prelude):
             self._run(index, inbox, produced)
         for chunk in self._chunks(inbox[-1]):
-            epoch = self._outcomes // self._freshness
             for index in range(self._prelude, len(self.stages)):
                 self._run(index, chunk, produced)
-            if self._outcomes // self._freshness != epoch:
+            if self._outcomes // self._freshness != self._epoch:
+                self._epoch = self._outcomes // self._freshness
                 self._due, self._waiting = self._waiting, self._nothing()
         return produced
 
@@ -123,6 +128,7 @@ class Fused:
             saved = msgspec.msgpack.decode(entries[_STATE], type=_Saved)
             self._outcomes, self._ends = saved.outcomes, saved.ends
             self._waiting, self._due = _unpacked(saved.waiting), _unpacked(saved.due)
+            self._epoch = self._outcomes // self._freshness
         self._resume()
 
     def _resume(self) -> None:
@@ -183,8 +189,8 @@ class Fused:
         """Cut what waits for the stages of the cycle so that no chunk crosses a boundary.
 
         A label yields at most one outcome, an event one only if its label is held already, a control
-        record any number: a chunk ends where the boundary could be reached. What came due at a
-        boundary goes before the rest.
+        record any number, an outcome from another process is one: a chunk ends where the boundary
+        could be reached. What came due at a boundary goes before the rest.
         """
         records.sort(key=_order)
         chunk, room, held, last = self._take_due(), self._room(), self._held(), -1
@@ -195,7 +201,9 @@ class Fused:
             for reader in self._cycle[record.stream]:
                 chunk[reader].append(record)
             last = record.seq
-            if record.stream is LABELS:
+            if record.stream is OUTCOMES:
+                self._outcomes, room = self._outcomes + 1, room - 1
+            elif record.stream is LABELS:
                 room -= 1
             elif record.stream is CONTROL:
                 room -= self._freshness

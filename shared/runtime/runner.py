@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from shared.errors import Fatal
-from shared.log.port import Append, Log, Position, advanced
+from shared.log.port import WRITER, Append, Log, Position, advanced
 from shared.messages.codec import decode, encode
 from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
@@ -35,9 +35,10 @@ class Follower(Protocol):
 class Runner:
     """Drives one group of fused stages over a log.
 
-    After any failure the stages are thrown away; the next step restores the last checkpoint and
-    replays up to the committed position with outputs muted, which rule 3 makes exact. A replay that
-    disagrees with what is on the log is a bug in a stage, and stops the run.
+    After any failure, and when somebody else moved the group on, the stages are thrown away; the next
+    step restores the last checkpoint and replays up to the committed position with outputs muted,
+    which rule 3 makes exact. A replay that disagrees with what is on the log is a bug in a stage, and
+    stops the run. `passed_on`: streams that only these stages read: in memory, not written.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Runner:
         checkpoint_every: int = 20_000,
         followers: Sequence[Follower] = (),
         retention: Retention | None = None,
+        passed_on: frozenset[Stream] = IN_MEMORY,
     ) -> None:
         self._log = log
         self._group = group
@@ -57,6 +59,7 @@ class Runner:
         self._checkpoint_every = checkpoint_every
         self._followers = followers
         self._retention = retention
+        self._passed_on = passed_on
         self._fused: Fused | None = None
         self._position: Position = {}
         self._folding: Fused | None = None
@@ -64,8 +67,8 @@ class Runner:
 
     @property
     def fused(self) -> Fused:
-        """The live stages, rebuilt when there are none."""
-        if self._fused is None:
+        """The live stages, rebuilt when there are none, or others than those that were committed."""
+        if self._fused is None or self._log.position(self._group) != self._position:
             self._fused = self._rebuild()
         return self._fused
 
@@ -82,10 +85,10 @@ class Runner:
             return 0
         self._fused = None  # whatever happens below, half-changed stages are never used again
         self._folding = fused
-        produced = fused.handle(batch)
+        produced = fused.handle(self._of_others(batch))
         position = advanced(self._position, batch)
         due = self._since_checkpoint + len(batch) >= self._checkpoint_every
-        written = [record for record in produced if record.stream not in IN_MEMORY]
+        written = [record for record in produced if record.stream not in self._passed_on]
         with self._log.begin(self._group) as transaction:
             transaction.append(_append(record) for record in written)
             transaction.advance(position)
@@ -141,7 +144,7 @@ class Runner:
             batch = self._read(fused.inputs, position, min(self._batch_size, left))
             if not batch:
                 raise Fatal(_missing(self._group, position, target))
-            fused.handle(batch)
+            fused.handle(self._of_others(batch))
             position = advanced(position, batch)
             replayed += len(batch)
         self._agree(fused)
@@ -152,7 +155,8 @@ class Runner:
     def _agree(self, fused: Fused) -> None:
         for name, end in fused.ends.items():
             stream = Stream(name)
-            if stream not in IN_MEMORY and self._log.end(stream) != end:
+            counted = stream not in self._passed_on and self._log.numbers(stream)
+            if counted and self._log.end(stream) != end:
                 raise Fatal(
                     f"Replaying the log made {end} records on `{name}` where {self._log.end(stream)} "
                     "are stored: a stage is not deterministic, or the code changed since. The log was "
@@ -162,6 +166,11 @@ class Runner:
     def _read(self, streams: Iterable[Stream], position: Position, limit: int) -> list[Record]:
         records = self._log.read(tuple(streams), position, limit)
         return [record if record.stream in RAW else _decoded(record) for record in records]
+
+    def _of_others(self, records: Sequence[Record]) -> list[Record]:
+        """Without what this group wrote itself: its stages had that when they said it."""
+        mine = self._group.encode()
+        return [r for r in records if r.headers is None or r.headers.get(WRITER) != mine]
 
     def _trim(self, fused: Fused) -> None:
         if self._retention is not None:

@@ -40,7 +40,7 @@ def fill(address: str, topic: str, count: int) -> None:
 
 def by_log(address: str, name: str, count: int) -> Callable[[], None]:
     """A relay through the port, as the runner uses it."""
-    log = KafkaLog(Clients(address), name, service="relay")
+    log = KafkaLog.opened(Clients(address), name, service="relay")
     start: Position = log.position("relay")
 
     def run() -> None:
@@ -111,7 +111,7 @@ def main(count: int = 50_000, rounds: int = 3) -> None:
     for _ in range(rounds):
         for kind, make in (("bare", by_client), ("log", by_log)):
             name = f"bench{uuid.uuid4().hex[:8]}"
-            KafkaLog(Clients(address), name).close()  # makes the topics
+            KafkaLog.opened(Clients(address), name).close()  # makes the topics
             fill(address, f"{name}.events", count)
             rows[kind].append(measured(make(address, name, count), count))
     middle = {

@@ -56,10 +56,10 @@ def by_going_on(log: Log, at: int) -> None:
 
 def survives(kafka: str, name: str, fails: Fails, at: int) -> None:
     clients = Clients(kafka, timeouts=QUICK)
-    first = KafkaLog(clients, name)
+    first = KafkaLog.opened(clients, name)
     fill(first)
     fails(first, at)
-    second = KafkaLog(clients, name)  # a restart; the first one was never told to close
+    second = KafkaLog.opened(clients, name)  # a restart; the first one was never told to close
     drive(second)
     try:
         assert contents(second) == expected()[0], f"touch {at}"

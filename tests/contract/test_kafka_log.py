@@ -19,6 +19,7 @@ from shared.errors import Fatal, Retryable, UsageError
 from shared.log.kafka_clients import Clients, Timeouts
 from shared.log.kafka_log import KafkaLog
 from shared.log.kafka_reader import KafkaReader
+from shared.log.kafka_topics import Places
 from shared.log.port import Append, Log, advanced
 from shared.messages.streams import CONTROL, EVENTS, LABELS, OUTCOMES, Stream
 from tests.contract.test_log import (
@@ -49,7 +50,7 @@ def opened(kafka: str, kafka_name: str) -> Iterator[Open]:
     logs: list[KafkaLog] = []
 
     def new(**arguments: Any) -> KafkaLog:
-        logs.append(KafkaLog(Clients(kafka, timeouts=QUICK), kafka_name, **arguments))
+        logs.append(KafkaLog.opened(Clients(kafka, timeouts=QUICK), kafka_name, **arguments))
         return logs[-1]
 
     yield new
@@ -121,7 +122,7 @@ def test_what_others_write_keeps_their_offsets_and_is_never_skipped(
     assert [r.value for r in log.read([EVENTS], {"events": 2}, 1)] == [b"2.0"]
     plain = KafkaProducer(bootstrap_servers=kafka)
     plain.send(f"{kafka_name}.outcomes", b"not ours").get(5)
-    with pytest.raises(Fatal, match=r"outcomes at 0: a record without the header 'n'"):
+    with pytest.raises(Fatal, match=r"outcomes:0 at 0: a record without the header 'n'"):
         log.read([OUTCOMES], {}, 1)
     for producer in (outside, plain):
         producer.close()
@@ -222,7 +223,7 @@ def test_a_second_instance_stands_by_until_the_first_is_gone(opened: Open) -> No
         transaction.advance({"events": 1})
     with pytest.raises(Retryable, match="in the hands of another instance; this one stands by"):
         second.position("g")
-    first._members["g"]._consumer.close()
+    first._seat.member("g")._consumer.close()
     wait_for(lambda: _position(second) == {"events": 1}, 20, "the second instance to take over")
     with second.begin("g") as transaction:
         transaction.append(some(OUTCOMES, b"p"))
@@ -242,7 +243,7 @@ def test_a_reader_sees_what_is_committed_while_it_is_written(
 ) -> None:
     log = opened()
     put(log, "a", *some(OUTCOMES, b"1", b"2"))
-    reader = KafkaReader(Clients(kafka, timeouts=QUICK), kafka_name)
+    reader = KafkaReader(Clients(kafka, timeouts=QUICK), Places(kafka_name))
     with log.begin("a") as transaction:
         transaction.append(some(OUTCOMES, b"3"))
         assert values(reader, OUTCOMES) == [b"1", b"2"] and reader.end(OUTCOMES) == 2
@@ -273,7 +274,7 @@ def test_a_broker_that_is_not_there_is_named() -> None:
         "from shared.log.kafka_clients import Clients, Timeouts\n"
         "from shared.log.kafka_log import KafkaLog\n"
         "quick = Timeouts(0.2, 0.3, 0.4, session_s=6, block_s=0.5)\n"
-        "KafkaLog(Clients('127.0.0.1:1', timeouts=quick), 'nowhere')"
+        "KafkaLog.opened(Clients('127.0.0.1:1', timeouts=quick), 'nowhere')"
     )  # in a process of its own: a client that never got through leaks its sockets and its thread
     child = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30

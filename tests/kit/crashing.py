@@ -55,6 +55,9 @@ class CrashingLog:
         self.touch()
         return self._log.checkpoint(group)
 
+    def numbers(self, stream: Stream) -> bool:
+        return self._log.numbers(stream)
+
     def trim(self, stream: Stream, before: int) -> int:
         self.touch()
         return self._log.trim(stream, before)

@@ -36,7 +36,7 @@ class Bench:
 
     def log(self, timeouts: Timeouts = QUICK, through: Proxy | None = None) -> KafkaLog:
         proxy = through or self.proxy
-        log = KafkaLog(Clients(self.address, {"proxy_url": proxy.url}, timeouts), self.name)
+        log = KafkaLog.opened(Clients(self.address, {"proxy_url": proxy.url}, timeouts), self.name)
         self._made.append(log)
         return log
 
