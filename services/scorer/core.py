@@ -22,6 +22,11 @@ _DIGITS = 6
 """Published probabilities are rounded: what is judged is what was published."""
 
 
+class _State(msgspec.Struct):
+    scored: int = 0
+    snapshot: ModelEvent | None = None
+
+
 class Scorer:
     """Stateless but for the model at hand; before any snapshot that is a fresh pool `v1`.
 
@@ -35,7 +40,7 @@ class Scorer:
         self._names = FeatureSet(problem).names
         self._model = fresh(problem, len(self._names))
         self._beside_learner = False
-        self._newest: ModelEvent | None = None
+        self._state = _State()
         self._loaded: ModelEvent | None = None
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
@@ -51,26 +56,27 @@ class Scorer:
         yield from self._score(run)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """Which snapshot is at hand; none beside a learner, who hands its model on himself."""
-        if self._newest is not None:
-            yield "snapshot", msgspec.msgpack.encode(self._newest)
+        """How many were scored, and which snapshot is at hand (beside a learner: none)."""
+        yield "state", msgspec.msgpack.encode(self._state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
-        self._newest = msgspec.msgpack.decode(entries["snapshot"], type=ModelEvent)
+        self._state = msgspec.msgpack.decode(entries["state"], type=_State)
+        self._model.pool.pending = self._state.scored
 
     def _load(self, event: LiveModel | ModelEvent) -> None:
         """Take the fused learner's model, or the newest snapshot when the next features come."""
         if isinstance(event, LiveModel):
-            self._model, self._beside_learner, self._newest = event, True, None
+            self._model, self._beside_learner, self._state.snapshot = event, True, None
         elif event.state == "snapshot" and not self._beside_learner:
-            self._newest = event
+            self._state.snapshot = event
 
     def _take_newest(self) -> None:
         """Raises Retryable: the snapshot's blob is not there (yet)."""
-        newest = self._newest
+        newest = self._state.snapshot
         if newest is not None and newest is not self._loaded:
             pool = from_bytes(self._blobs.get(newest.blob or ""))
+            pool.pending = max(0, self._state.scored - newest.outcomes)
             self._model = LiveModel(pool, tuple(newest.classes), newest.outcomes)
             self._loaded = newest
 
@@ -78,6 +84,7 @@ class Scorer:
         if not run:
             return
         self._take_newest()
+        self._state.scored += len(run)
         pool = self._model.pool
         scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
         said = pack_many(
