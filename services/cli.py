@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services import inspection, running
+from services import inspection, running, serving
 
 app = typer.Typer(
     name="headrace",
@@ -71,6 +71,49 @@ def run(
         as_json=as_json,
     )
     running.run(options)
+
+
+@app.command()
+def serve(
+    services: Annotated[str, typer.Argument(help="One or more, with commas: validator,scorer.")],
+    problem: Annotated[Path, typer.Option(help="The problem file (YAML).")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="For blobs, jobs, the archive (default: .headrace/NAME).")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where health, metrics and the page listen.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Their port; 0 finds a free one.")
+    ] = running.USUAL_PORT,
+    instance: Annotated[
+        str, typer.Option(help="Who this is among processes that do the same; keep it stable.")
+    ] = "0",
+    batch_size: Annotated[int, typer.Option(min=1, help="Records a turn.")] = 1_000,
+    events: Annotated[
+        Path | None, typer.Option(help="For the collector: a file of events to replay.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="A JSONL file of labels, beside --events.")
+    ] = None,
+    speed: Annotated[
+        str, typer.Option(help="max, or event time over wall time: 60x, 1x.")
+    ] = "max",
+) -> None:
+    """Run some services in this process, over a log that others share (HEADRACE_LOG=kafka://...)."""
+    options = serving.Options(
+        names=[name.strip() for name in services.split(",")],
+        problem=problem,
+        data_dir=data_dir,
+        host=host,
+        port=port,
+        instance=instance,
+        batch_size=batch_size,
+        events=events,
+        labels=labels,
+        speed=speed,
+    )
+    serving.serve(options)
 
 
 @app.command()

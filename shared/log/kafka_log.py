@@ -38,6 +38,8 @@ class KafkaLog(KafkaReader):
         self._seat = seat
         self._ends: dict[str, int] = {}
         self._left: set[str] = set()
+        self._unsure = False
+        self._alone = False
         self._groups: dict[str, ConsumerGroupMetadata] = {}
         self._recover()
 
@@ -56,7 +58,9 @@ class KafkaLog(KafkaReader):
         """
         create_missing(clients, problem, replication=replication)
         partitions = count_partitions(clients, problem)
-        return cls.of_worker(Seat(clients, problem, service, instance, partitions), None, foreign)
+        log = cls.of_worker(Seat(clients, problem, service, instance, partitions), None, foreign)
+        log._alone = True
+        return log
 
     @classmethod
     def of_worker(
@@ -68,7 +72,7 @@ class KafkaLog(KafkaReader):
     @contextmanager
     def begin(self, group: str) -> Iterator[MemoryTransaction]:
         """See the port."""
-        if not self._seat.guard.is_open:
+        if self._unsure or not self._seat.guard.is_open:
             self._recover()
         with self._seat.watchdog.watching():
             transaction = MemoryTransaction()
@@ -106,8 +110,9 @@ class KafkaLog(KafkaReader):
         return before - first
 
     def close(self) -> None:
-        """See the port; ends the process's seat too."""
-        self._seat.close()
+        """See the port; a worker's seat stays, others of the process may go on."""
+        if self._alone:
+            self._seat.close()
         super().close()
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
@@ -119,12 +124,10 @@ class KafkaLog(KafkaReader):
 
     def _recover(self) -> None:
         """A fresh producer; then look up what became of the transaction that failed."""
+        self._unsure = True  # until it is looked up, also if others of the process go on
         self._seat.recover()
-        try:
-            self._look_up()
-        except BaseException:
-            self._seat.guard.discard()  # or the next turn would start from what we knew before
-            raise
+        self._look_up()
+        self._unsure = False
 
     def _look_up(self) -> None:
         """What is committed; go on numbering there, now that nobody else can be writing."""
@@ -135,7 +138,7 @@ class KafkaLog(KafkaReader):
 
     def _learn(self, group: str) -> None:
         """Take the group over: from its position, which nobody else can move any more, on."""
-        if not self._seat.guard.is_open:
+        if self._unsure or not self._seat.guard.is_open:
             self._recover()
         if group in self._groups:
             return
@@ -165,6 +168,7 @@ class KafkaLog(KafkaReader):
         try:
             last = self._seat.guard.commit(sends, offsets)
         except BaseException as error:
+            self._unsure = True
             self._leave(group)
             if isinstance(error, Fenced) and not self._seat.fenced(group):
                 raise Retryable(

@@ -54,6 +54,8 @@ class ModelSpec(Part):
     seed: int = 1
     snapshot_every: int = Field(5_000, ge=1)
     """Outcomes between published snapshots."""
+    publish_every: int = Field(256, ge=1)
+    """The same where the scorer is another process than the learner: its freshness there."""
 
 
 class Baseline(Part):

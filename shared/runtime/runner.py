@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from shared.errors import Fatal
-from shared.log.port import WRITER, Append, Log, Position, advanced
+from shared.log.port import WRITER, Append, Log, LogReader, Position, advanced
 from shared.messages.codec import decode, encode
 from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
@@ -30,6 +30,29 @@ class Follower(Protocol):
     def follow(self, records: Sequence[Record]) -> None:
         """Take committed records (messages decoded), in order; repeats are allowed."""
         ...
+
+
+class Trail:
+    """Drives one follower along the log, from where the outside remembers to be."""
+
+    def __init__(self, log: LogReader, follower: Follower, batch_size: int = 1_000) -> None:
+        self._log = log
+        self._follower = follower
+        self._batch_size = batch_size
+        self._position = follower.position()
+
+    def step(self) -> int:
+        """Follow the next records; how many.
+
+        Raises:
+            Retryable: nothing is lost; make a new trail after a pause.
+        """
+        streams = tuple(self._follower.streams)
+        records = decoded(self._log.read(streams, self._position, self._batch_size))
+        if records:
+            self._follower.follow(records)
+            self._position = advanced(self._position, records)
+        return len(records)
 
 
 class Runner:
@@ -97,7 +120,7 @@ class Runner:
         self._position = position
         self._since_checkpoint = 0 if due else self._since_checkpoint + len(batch)
         self._fused = fused
-        self._tell(written)
+        self._tell([*batch, *written])
         if due:
             self._trim(fused)
         return len(batch)
@@ -129,10 +152,9 @@ class Runner:
     def catch_up(self) -> None:
         """Give followers what they missed while they or we were away."""
         for follower in self._followers:
-            position = follower.position()
-            while records := self._read(follower.streams, position, self._batch_size):
-                follower.follow(records)
-                position = advanced(position, records)
+            trail = Trail(self._log, follower, self._batch_size)
+            while trail.step():
+                pass
 
     def _rebuild(self) -> Fused:
         fused = self._make()
@@ -164,8 +186,7 @@ class Runner:
                 )
 
     def _read(self, streams: Iterable[Stream], position: Position, limit: int) -> list[Record]:
-        records = self._log.read(tuple(streams), position, limit)
-        return [record if record.stream in RAW else _decoded(record) for record in records]
+        return decoded(self._log.read(tuple(streams), position, limit))
 
     def _of_others(self, records: Sequence[Record]) -> list[Record]:
         """Without what this group wrote itself: its stages had that when they said it."""
@@ -176,11 +197,16 @@ class Runner:
         if self._retention is not None:
             self._retention.trim(self._log, fused.inputs, self._position)
 
-    def _tell(self, written: Sequence[Record]) -> None:
+    def _tell(self, committed: Sequence[Record]) -> None:
         for follower in self._followers:
-            wanted = [record for record in written if record.stream in follower.streams]
+            wanted = [record for record in committed if record.stream in follower.streams]
             if wanted:
                 follower.follow(wanted)
+
+
+def decoded(records: Iterable[Record]) -> list[Record]:
+    """Records with their messages; raw ones as they came."""
+    return [record if record.stream in RAW else _decoded(record) for record in records]
 
 
 def _decoded(record: Record) -> Record:
