@@ -99,6 +99,13 @@ def serve(
     speed: Annotated[
         str, typer.Option(help="max, or event time over wall time: 60x, 1x.")
     ] = "max",
+    ticks: Annotated[
+        bool,
+        typer.Option(
+            help="The scheduler tells the time. Not where events are of long ago: who replays them "
+            "sends ticks of that time to the topic `control`."
+        ),
+    ] = True,
 ) -> None:
     """Run some services in this process, over a log that others share (HEADRACE_LOG=kafka://...)."""
     options = serving.Options(
@@ -112,6 +119,7 @@ def serve(
         events=events,
         labels=labels,
         speed=speed,
+        ticks=ticks,
     )
     serving.serve(options)
 

@@ -29,6 +29,7 @@ class Options:
     events: Path | None
     labels: Path | None
     speed: str
+    ticks: bool
 
 
 def serve(options: Options) -> None:
@@ -46,7 +47,7 @@ def serve(options: Options) -> None:
     process = Process(
         problem, data_dir, load(), options.names, options.instance, options.batch_size
     )
-    ticking = "scheduler" in options.names and source is None
+    ticking = options.ticks and "scheduler" in options.names
     gc.collect()
     gc.freeze()  # as `headrace run` does
     try:

@@ -19,6 +19,7 @@ from shared.errors import Fenced, Retryable
 from shared.log.kafka_clients import Clients, translated
 
 _POLL_MS = 100
+_JOIN_MS = 500
 
 
 class Member:
@@ -97,8 +98,10 @@ class Member:
         self._consumer.close()
 
     def _poll(self, wait_ms: int) -> None:
+        """A join that is given no time is broken off, and the next one starts from the beginning."""
         with self._translated():
-            self._consumer.poll(timeout_ms=wait_ms)
+            settled = self._shown().state == MemberState.STABLE
+            self._consumer.poll(timeout_ms=wait_ms if settled else max(wait_ms, _JOIN_MS))
             # we are here for the membership, not for records
             self._consumer.pause(*self._consumer.assignment())
 

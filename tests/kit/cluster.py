@@ -1,0 +1,198 @@
+"""Every service in a process of its own, over a real Kafka; a client of another make watches."""
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+import yaml
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from shared.log.kafka_clients import Clients
+from shared.log.kafka_topics import create_missing
+from tests.kit.runs import ELECTRICITY, ROOT, command, environment
+
+EACH = (
+    "validator", "featurizer", "scorer", "joiner", "learner", "monitor", "scheduler", "trainer",
+    "judge", "archiver", "console", "collector",
+)  # fmt: skip
+
+
+@dataclass
+class Cluster:
+    """The processes of one problem; `name` is the problem's."""
+
+    address: str
+    name: str
+    folder: Path
+    partitions: int = 1
+    changes: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, str] = field(default_factory=dict)
+    running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        text = ELECTRICITY.read_text().replace("{on: ", '{"on": ')  # YAML 1.1 takes `on` for true
+        problem = yaml.safe_load(text) | {"name": self.name, **self.changes}
+        self.problem = self.folder / "problem.yaml"
+        self.problem.write_text(json.dumps(problem, indent=1))
+        create_missing(Clients(self.address), self.name, partitions=self.partitions)
+
+    def start(self, *groups: str, instance: str = "0") -> None:
+        """One process for each of `groups` ("scorer" or "validator,scorer")."""
+        settings = {"HEADRACE_LOG": f"kafka://{self.address}", **self.settings}
+        for group in groups:
+            self.running[self._tag(group, instance)] = subprocess.Popen(
+                command(
+                    "serve", group, "--problem", self.problem, "--data-dir", self.folder / "data",
+                    "--instance", instance, "--port", "0", "--no-ticks",
+                ),
+                cwd=ROOT, env={**environment(), **settings},
+                stdout=subprocess.DEVNULL, stderr=self._log(group, instance),
+            )  # fmt: skip
+
+    def signal(self, how: signal.Signals, group: str, instance: str = "0") -> None:
+        """Send a signal; a killed process is waited for."""
+        process = self.running[self._tag(group, instance)]
+        process.send_signal(how)
+        if how not in (signal.SIGSTOP, signal.SIGCONT):
+            process.wait(60)
+
+    def said(self, group: str, instance: str = "0") -> str:
+        """What the process wrote."""
+        return self._path(group, instance).read_text()
+
+    def ended(self) -> dict[str, int]:
+        """Processes that ended by themselves."""
+        return {tag: p.returncode for tag, p in self.running.items() if p.poll() is not None}
+
+    def stop(self) -> dict[str, int]:
+        """End all, politely; their exit codes."""
+        for process in self.running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+        codes = {}
+        for tag, process in self.running.items():
+            try:
+                codes[tag] = process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                codes[tag] = process.wait()
+        return codes
+
+    def _tag(self, group: str, instance: str) -> str:
+        return f"{group.replace(',', '+')}.{instance}"
+
+    def _path(self, group: str, instance: str) -> Path:
+        return self.folder / f"{self._tag(group, instance)}.log"
+
+    def _log(self, group: str, instance: str) -> IO[bytes]:
+        return self._path(group, instance).open("ab")
+
+
+def half_hours(rows: int, first: int = 0) -> list[tuple[bytes, bytes]]:
+    """Events of the electricity example with their labels, as a producer elsewhere would send them."""
+    table = pd.read_parquet(ELECTRICITY.parent / "electricity.parquet")[first : first + rows]
+    found = []
+    for row in table.to_dict("records"):
+        label = row.pop("rises")
+        at = pd.Timestamp(row["time"])
+        event = {**row, "time": _text(at)}
+        told = {"id": row["id"], "label": int(label), "time": _text(at + pd.Timedelta("30min"))}
+        found.append((json.dumps(event).encode(), json.dumps(told).encode()))
+    return found
+
+
+class Producing(threading.Thread):
+    """A producer outside Headrace: events, each followed by its label, at `per_s` a second."""
+
+    def __init__(
+        self, address: str, name: str, rows: Sequence[tuple[bytes, bytes]], per_s: float
+    ) -> None:
+        super().__init__(daemon=True, name="producing")
+        self._name, self._rows, self._per_s = name, rows, per_s
+        self._producer = Producer(
+            {"bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 5}
+        )
+        self.sent = 0
+        self.sent_at: list[float] = []
+        self.failed: list[str] = []
+
+    def run(self) -> None:
+        began = time.monotonic()
+        for event, label in self._rows:
+            while (wait := began + self.sent / self._per_s - time.monotonic()) > 0:
+                self._producer.poll(min(wait, 0.05))
+            self._send("events", event, b"NSW")
+            self.sent_at.append(time.time())
+            self.sent += 1
+            self._send("labels", label, None)
+        self._producer.flush(120)
+
+    def _send(self, stream: str, value: bytes, key: bytes | None) -> None:
+        def done(error: Any, _message: Any) -> None:
+            if error is not None:
+                self.failed.append(str(error))
+
+        while True:
+            try:
+                self._producer.produce(f"{self._name}.{stream}", value, key=key, on_delivery=done)
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+
+class Watching(threading.Thread):
+    """A consumer outside Headrace: one topic under `read_committed`, from the start."""
+
+    def __init__(self, address: str, topic: str, partitions: int = 1) -> None:
+        super().__init__(daemon=True, name="watching")
+        self._consumer = Consumer({
+            "bootstrap.servers": address, "group.id": "outside", "enable.auto.commit": False,
+            "isolation.level": "read_committed", "auto.offset.reset": "earliest",
+        })  # fmt: skip
+        self._consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self.messages: list[dict[str, Any]] = []
+        self.arrived: list[float] = []
+        self.partitions: list[int] = []
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            for message in self._consumer.consume(500, 0.1):
+                if message.error() is None:
+                    self.messages.append(json.loads(message.value()))
+                    self.arrived.append(time.time())
+                    self.partitions.append(message.partition())
+        self._consumer.close()
+
+    def wait(self, count: int, limit_s: float, cluster: Cluster | None = None) -> None:
+        """Until `count` messages came."""
+        until = time.monotonic() + limit_s
+        while len(self.messages) < count:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{len(self.messages)} of {count} messages in {limit_s} s")
+            if cluster is not None and (ended := cluster.ended()):
+                raise AssertionError(f"processes ended: {ended}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        self._over.set()
+        self.join(10)
+
+
+def accuracy(outcomes: Sequence[dict[str, Any]]) -> float:
+    """Of what was published, first labels only."""
+    first = [o for o in outcomes if o.get("revision", 0) == 0]
+    return sum(o["prediction"] == o["label"] for o in first) / len(first)
+
+
+def _text(at: pd.Timestamp) -> str:
+    at = at.tz_localize("UTC") if at.tzinfo is None else at
+    return at.isoformat().replace("+00:00", "Z")
