@@ -1,6 +1,7 @@
 """Outcomes become matrices, in event order, split by time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +12,7 @@ from shared.errors import Reject
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome, Value
 from shared.models.rows import matrix
-from shared.models.said import Said, unpack
+from shared.models.said import Said, unpack_many
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
@@ -93,22 +94,19 @@ def build(outcomes: Sequence[Outcome], shape: Shape, most_rows: int) -> Dataset:
     if len(rows) > most_rows:
         left_out["beyond the row budget"] = len(rows) - most_rows
         rows = rows[-most_rows:]
-    said = [_said(row, shape) for row in rows]
-    left_out["unreadable expert answers"] = sum(s is None for s in said)
-    rows = [row for row, s in zip(rows, said, strict=True) if s is not None]
-    kept = [s for s in said if s is not None]
     at = np.array([_seconds(row.time) for row in rows])
     order = np.argsort(at, kind="stable")
-    rows = [rows[i] for i in order]
-    kept = [kept[i] for i in order]
-    at = at[order]
+    blocks = list(_read([rows[i].said or "" for i in order], shape))
+    places = np.sort(np.concatenate([np.zeros(0, np.int64), *(places for places, _ in blocks)]))
+    left_out["unreadable expert answers"] = len(rows) - len(places)
+    rows, at = [rows[i] for i in order[places]], at[order[places]]
     labelled = np.array([_seconds(row.labelled_at or row.time) for row in rows])
-    anchors = kept[-1].anchors if kept else ()
+    anchors = next((said.anchors for held, said in blocks if held[-1] == places[-1]), ())
     published, answered = _published(rows, shape)
     return Dataset(
         x=matrix([row.features for row in rows], shape.features),
         y=_targets(rows, shape),
-        said=_experts(kept, anchors, shape),
+        said=_experts(blocks, places, anchors, shape),
         anchors=anchors,
         published=published,
         answered=answered,
@@ -156,28 +154,48 @@ def _corrected(first: Outcome, last: Outcome) -> Outcome:
     return Outcome(**{**fields, "label": last.label, "labelled_at": last.labelled_at})
 
 
-def _said(row: Outcome, shape: Shape) -> Said | None:
-    try:
-        return unpack(row.said or "", shape.n_base, shape.n_members, half=not shape.regression)
-    except Reject:
-        return None
+def _read(texts: Sequence[str], shape: Shape) -> Iterator[tuple[I64, Said]]:
+    """What can be read, in blocks that list the same anchors and versions, with the rows' numbers.
+
+    A block that cannot be read as one is read row by row.
+    """
+    alike: dict[tuple[str, int], list[int]] = {}
+    for i, text in enumerate(texts):
+        alike.setdefault((text.partition("|")[0], len(text)), []).append(i)
+    for places in alike.values():
+        try:
+            yield _unpacked(texts, places, shape)
+        except Reject:
+            for i in places if len(places) > 1 else ():
+                with suppress(Reject):
+                    yield _unpacked(texts, [i], shape)
 
 
-def _experts(said: Sequence[Said], anchors: tuple[str, ...], shape: Shape) -> F32:
+def _unpacked(texts: Sequence[str], places: Sequence[int], shape: Shape) -> tuple[I64, Said]:
+    chosen = [texts[i] for i in places]
+    said = unpack_many(chosen, shape.n_base, shape.n_members, half=not shape.regression)
+    if said.experts.shape[2] > shape.width:
+        raise Reject("`said` holds more classes than there are", "said", "said")
+    return np.array(places), said
+
+
+def _experts(
+    blocks: Sequence[tuple[I64, Said]], places: I64, anchors: tuple[str, ...], shape: Shape
+) -> F32:
     """[n, E, K]. An anchor that did not exist yet says nothing (all classes alike, or the experts'
     mean), a class that was unknown then has probability 0: as in `Pool.learn_many`.
     """
     k = shape.width
-    out = np.zeros((len(said), shape.n_base + len(anchors), k), np.float32)
-    for i, one in enumerate(said):
-        experts = one.experts
-        out[i, : shape.n_base, : experts.shape[1]] = experts[: shape.n_base]
+    out = np.zeros((len(places), shape.n_base + len(anchors), k), np.float32)
+    for held, said in blocks:
+        rows, experts = np.searchsorted(places, held), said.experts
+        base, known = experts[:, : shape.n_base], experts.shape[2]
+        out[rows, : shape.n_base, :known] = base
         for j, name in enumerate(anchors, shape.n_base):
-            if name in one.anchors:
-                place = shape.n_base + one.anchors.index(name)
-                out[i, j, : experts.shape[1]] = experts[place]
+            if name in said.anchors:
+                out[rows, j, :known] = experts[:, shape.n_base + said.anchors.index(name)]
             else:
-                out[i, j] = experts[: shape.n_base].mean() if shape.regression else 1 / k
+                out[rows, j] = base.mean(axis=(1, 2))[:, None] if shape.regression else 1 / k
     return out
 
 

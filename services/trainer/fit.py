@@ -15,7 +15,6 @@ from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_o
 from services.trainer.walk import baseline_answers, challenge
 from shared.messages.types import Outcome, Value
 from shared.models.artefact import anchor_to_bytes
-from shared.models.live import fresh, members_per_version
 from shared.models.port import Anchor
 from shared.problem.expression import Formula
 from shared.problem.spec import Problem
@@ -55,11 +54,10 @@ def fit(request: FitRequest) -> FitResult:
 
 
 def _shape(request: FitRequest, rows: Sequence[Outcome], problem: Problem) -> Shape:
-    pool = fresh(problem, len(request.features)).pool
     classes: tuple[Value, ...] = ()
     if problem.task != "regression":
         classes = classes_of(rows, problem.label.classes or ())
-    return Shape(tuple(request.features), classes, len(pool.bank.names), members_per_version(pool))
+    return Shape(tuple(request.features), classes, request.n_base, request.n_members)
 
 
 class _Fit:
@@ -114,12 +112,12 @@ class _Fit:
         return seed_of(self.problem.name, self.request.job.job, name)
 
     def _race(self, anchor: Anchor, best: Trial) -> Race:
-        data, shape, plan, task = self.data, self.shape, self.plan, self.problem.task
+        data, shape, plan = self.data, self.shape, self.plan
         said = anchor.predict_many(data.x)
         y = data.y[plan.held]
         loss = self.metric.loss
         rules = {rule.name: self._rule(rule.expression) for rule in self.problem.evaluation.rules}
-        baselines = baseline_answers(data, shape, task, rules, plan)
+        baselines = baseline_answers(data, shape, rules, plan)
         mixed = self._mixed(said, best)
         return Race(
             metric=self.metric,

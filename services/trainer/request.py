@@ -15,6 +15,7 @@ class FitRequest(msgspec.Struct, kw_only=True):
 
     `problem` is the problem file as JSON, `features` the column order of the model, `outcomes` the
     rows `job.start` to `job.end` of the log, as JSON: only the process that fits decodes them.
+    `n_base` experts and `n_members` of a stacker have spoken in each of them (`shared/models/said.py`).
     `libraries` and `code` say what runs the fit; they only go into the manifest.
     """
 
@@ -23,6 +24,8 @@ class FitRequest(msgspec.Struct, kw_only=True):
     problem: str
     features: list[str]
     outcomes: list[bytes]
+    n_base: int
+    n_members: int
     libraries: dict[str, str] = {}
     code: str = ""
 

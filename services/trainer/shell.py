@@ -21,6 +21,7 @@ from shared.errors import Fatal, HeadraceError
 from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS
 from shared.messages.types import Job
+from shared.models.live import fresh, members_per_version
 from shared.problem.spec import Problem
 from shared.stage import Record
 
@@ -255,15 +256,24 @@ def request_of(
     job: Job, problem: Problem, features: Sequence[str], outcomes: Sequence[bytes]
 ) -> FitRequest:
     """Everything that decides the job's result, and what says later how it was made."""
+    n_base, n_members = words_of(problem, len(features))
     return FitRequest(
         job=job,
         version=version_of(job),
         problem=problem.model_dump_json(),
         features=list(features),
         outcomes=list(outcomes),
+        n_base=n_base,
+        n_members=n_members,
         libraries={name: version(name) for name in LIBRARIES},
         code=code_digest(),
     )
+
+
+def words_of(problem: Problem, n_features: int) -> tuple[int, int]:
+    """How many base experts and how many members of a stacker speak at each event."""
+    pool = fresh(problem, n_features).pool
+    return len(pool.bank.names), members_per_version(pool)
 
 
 @cache

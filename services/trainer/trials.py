@@ -26,7 +26,7 @@ PARITY_ROWS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One candidate: losses per row on what it was fitted on and on the later rows; or why not.
+    """One candidate: losses per row on the newest it was fitted on and on the later rows; or why not.
 
     `late` are the numbers of those later rows, `words` [late, K] what it said of them.
     """
@@ -65,8 +65,9 @@ def try_out(
         estimator = fitted(name, seed, data.x[early], data.y[early], shape)
     except Unfit as why:
         return Trial(name, seed, len(early), problem=str(why))
-    then, later = (library_answers(estimator, data.x[rows], shape) for rows in (early, late))
-    seen, unseen = metric.loss(then, data.y[early]), metric.loss(later, data.y[late])
+    fresh = early[-len(late) :]  # as many rows tell the gap to the later ones
+    then, later = (library_answers(estimator, data.x[rows], shape) for rows in (fresh, late))
+    seen, unseen = metric.loss(then, data.y[fresh]), metric.loss(later, data.y[late])
     return Trial(name, seed, len(early), seen, unseen, late, later.mean)
 
 

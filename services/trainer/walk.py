@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from services.trainer.dataset import Dataset, Shape, Split
 from services.trainer.losses import Answers
-from shared.evaluation import Baselines
+from shared.evaluation.baselines import replayed
 from shared.messages.labels import class_key
+from shared.models.prequential import walk
 from shared.models.stacker import Stacker
 from shared.problem.expression import Formula
 
@@ -21,33 +22,24 @@ I64 = npt.NDArray[np.int64]
 BASELINE_ROWS = 2_000
 
 
+@dataclass(frozen=True, slots=True)
 class Calendar:
-    """Which labels are known when, in the order in which they came."""
+    """Which labels are known when: `order` [n] lists the rows as their labels came, of which the first
+    `due[i]` are known at the time of row i (and come from rows before it); `due[n]` is `due[n - 1]`.
+    """
 
-    def __init__(self, at: F64, known_at: F64) -> None:
-        self._at = at
-        self._known_at = known_at
-        self._order = np.argsort(known_at, kind="stable")
-        self._next = 0
+    order: I64
+    due: I64
 
-    def due(self, row: int) -> I64:
-        """Rows before `row` whose label is known at its time, without those given before."""
-        first = self._next
-        n = len(self._order)
-        while self._next < n and self._ready(self._order[self._next], row):
-            self._next += 1
-        return self._order[first : self._next]
-
-    def quiet_until(self, row: int, end: int) -> int:
-        """The rows from `row` on (`end` at most) before any further label becomes known."""
-        if self._next >= len(self._order):
-            return end
-        coming = self._order[self._next]
-        time = int(np.searchsorted(self._at, self._known_at[coming], side="left"))
-        return min(end, max(time, int(coming) + 1, row + 1))
-
-    def _ready(self, label: int, row: int) -> bool:
-        return bool(label < row and self._known_at[label] <= self._at[row])
+    @classmethod
+    def of(cls, at: F64, known_at: F64) -> "Calendar":
+        """From event times and the times at which labels came. A label waits for those before it."""
+        n = len(at)
+        order = np.argsort(known_at, kind="stable")
+        time = np.searchsorted(at, known_at[order], side="left")
+        ready = np.maximum.accumulate(np.maximum(time, order + 1))
+        due = np.searchsorted(ready, np.arange(n), side="right")
+        return cls(order, np.append(due, due[-1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +57,15 @@ class Run:
         n, k = len(data.rows), shape.width
         return cls(
             data,
-            Calendar(data.at, data.known_at),
+            Calendar.of(data.at, data.known_at),
             np.zeros((n, shape.n_members, k), np.float32),
             np.zeros((n, k)),
         )
 
-    def learn(self, stacker: Stacker, said: F32, row: int) -> None:
-        """What is known by the time of `row`."""
-        due = self.calendar.due(row)
-        if len(due):
-            stacker.learn_many(said[due], self.members[due], self.data.y[due])
-
     def walk(self, stacker: Stacker, said: F32, first: int, end: int) -> None:
-        """Predict the rows `first` to `end`, learning each label when it came."""
-        row = first
-        while row < end:
-            self.learn(stacker, said, row)
-            block = slice(row, self.calendar.quiet_until(row, end))
-            verdict = stacker.predict_many(said[block])
-            self.members[block], self.mean[block] = verdict.members, verdict.mean
-            row = block.stop
+        """Predict the rows `first` to `end`, learning each label when it came; see `walk`."""
+        order, due = self.calendar.order, self.calendar.due
+        walk(stacker, said, self.data.y, order, due, first, end, self.members, self.mean)
 
 
 def challenge(data: Dataset, shape: Shape, task: Any, first: int, anchor: F32) -> Answers:
@@ -99,45 +80,45 @@ def challenge(data: Dataset, shape: Shape, task: Any, first: int, anchor: F32) -
     base = Stacker(task, names, shape.width)
     run = Run.fresh(data, shape)
     run.walk(base, data.said, 0, first)
-    run.learn(base, data.said, first)
     wider = np.concatenate([data.said, anchor[:, None, :]], axis=1)
     run.walk(base.fork([*names, "anchor"]), wider, first, n)
     return Answers.of(run.mean)
 
 
 def baseline_answers(
-    data: Dataset, shape: Shape, task: Any, rules: Mapping[str, Formula], plan: Split
+    data: Dataset, shape: Shape, rules: Mapping[str, Formula], plan: Split
 ) -> dict[str, Answers]:
     """What every baseline would have said of the held rows; a rule that is silent is wrong.
 
     They learn from the `BASELINE_ROWS` rows before those: none of them profits from more. A class is
     said with the probability that the baseline was right on the training rows among these.
     """
-    keys = [class_key(value) for value in shape.classes]
-    baselines = Baselines(task, shape.features, keys, tuple(rules))
-    calendar = Calendar(data.at, data.known_at)
-    said: list[dict[str, Any]] = []
     first = max(0, int(plan.held[0]) - BASELINE_ROWS)
-    for i in range(first, len(data.rows)):
-        row = data.rows[i]
-        for j in calendar.due(i):
-            if j < first:
-                continue
-            label = float(data.y[j]) if shape.regression else keys[int(data.y[j])]
-            baselines.learn(str(j), label)
-        answers = {name: rule_answer(rule(row.features), keys) for name, rule in rules.items()}
-        said.append(baselines.predict(str(i), row.features, answers))
-    found: dict[str, Answers] = {}
-    for name in said[0]:
-        values = [one[name] for one in said]
-        if shape.regression:
-            numbers = np.array([np.nan if v is None else float(v) for v in values])
-            held = numbers[plan.held - first]
-            found[name] = Answers(held[:, None], np.full(len(plan.held), -1))
-        else:
-            places = np.array([keys.index(v) if v in keys else -1 for v in values])
-            found[name] = _said_classes(places, first, data, shape, plan)
-    return found
+    calendar = Calendar.of(data.at[first:], data.known_at[first:])
+    n_classes = 0 if shape.regression else shape.width
+    x, y = data.x[first:], data.y[first:]
+    said = replayed(x, y, calendar.order, calendar.due, n_classes)
+    keys = [class_key(value) for value in shape.classes]
+    for name, rule in rules.items():
+        answers = [rule_answer(rule(row.features), keys) for row in data.rows[first:]]
+        said[name] = np.array([_place(answer, keys) for answer in answers])
+    if shape.regression:
+        held = plan.held - first
+        silent = np.full(len(held), -1)
+        return {name: Answers(numbers[held][:, None], silent) for name, numbers in said.items()}
+    return {
+        name: _said_classes(
+            np.nan_to_num(places, nan=-1).astype(np.int64), first, data, shape, plan
+        )
+        for name, places in said.items()
+    }
+
+
+def _place(answer: str | float | None, keys: list[str]) -> float:
+    """A class's index, or a number; NaN for no answer."""
+    if keys:
+        return float(keys.index(answer)) if answer in keys else float("nan")
+    return float(answer) if isinstance(answer, int | float) else float("nan")
 
 
 def rule_answer(value: Any, keys: list[str]) -> str | float | None:

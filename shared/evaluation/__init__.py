@@ -4,14 +4,12 @@
 `gate.py` promotes a challenger live.
 """
 
-from shared.evaluation.baselines import Baselines
 from shared.evaluation.gate import Gate, GateRule, GateState
 from shared.evaluation.linear import Linear
 from shared.evaluation.metrics import ClassMetrics, Figures, NumberMetrics, Window
 from shared.evaluation.paired import Comparison, compare_losses
 
 __all__ = [
-    "Baselines",
     "ClassMetrics",
     "Comparison",
     "Figures",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from numba import njit
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 RATE = 0.01
 Z_LIMIT = 20.0
@@ -89,6 +90,21 @@ def learn_linear(x: F64, target: F64, state: F64, logistic: bool) -> None:
     standardise(x, state[1], state[2], z)
     raw_outputs(z, state[3:, :d], state[3:, d], raw)
     gradient_step(z, raw, target, state[3:, :d], state[3:, d], logistic)
+
+
+@njit(cache=True)
+def replay_linear(
+    x: F64, target: F64, order: I64, known: I64, state: F64, logistic: bool, out: F64
+) -> None:
+    """Fill `out` [n, outputs]: row i of `x` [n, d] predicted once the first `known[i]` rows of `order`
+    were learned, towards `target` [n, outputs]; `state` as in `Linear`.
+    """
+    done = 0
+    for i in range(x.shape[0]):
+        while done < known[i]:
+            learn_linear(x[order[done]], target[order[done]], state, logistic)
+            done += 1
+        out[i] = predict_linear(x[i], state, logistic)
 
 
 class Linear:

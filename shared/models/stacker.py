@@ -55,6 +55,11 @@ class Stacker:
         self._all = np.arange(len(names))
 
     @property
+    def mixer(self) -> Mixer:
+        """What does the work, for loops that are compiled around it (`prequential.py`)."""
+        return self._mixer
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The experts it hears."""
         return self._mixer.names

@@ -13,11 +13,11 @@ from sklearn.metrics import cohen_kappa_score, log_loss, mean_absolute_error, r2
 from services.console.core import Board
 from services.console.ledger import LAST_REJECTED
 from services.console.snapshot import view_of
-from shared.evaluation import Baselines
 from shared.messages.codec import encode
 from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import ModelEvent, Outcome, Prediction
 from shared.stage import Record
+from tests.kit.baselines import Baselines
 from tests.unit.console.synthetic import START, STEP, Story, problem
 
 

@@ -1,4 +1,4 @@
-"""Baselines: River is the oracle of the linear one; late labels; snapshots; bounded memory."""
+"""Baselines: River is the oracle of the linear one; late labels; the loop over events of the replay."""
 
 import math
 
@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import linear_model, multiclass, preprocessing
 
-from shared.evaluation.baselines import Baselines
+from shared.evaluation.baselines import replayed
 from shared.evaluation.linear import Linear, _raw, _scaler_learn, _standardise, _step
+from tests.kit.baselines import Baselines
 
 NAMES = ("a", "b", "c")
 
@@ -156,36 +157,27 @@ def test_regression_baselines() -> None:
         b.learn("nan", float("nan"))
 
 
-def test_memory_is_bounded() -> None:
-    b = Baselines("binary", NAMES, ["0", "1"], most_waiting=10)
-    for i in range(100):
-        b.predict(str(i), {})
-    assert not b.learn("0", "1")
-    assert b.learn("99", "1")
-    assert b.snapshot()["x"].shape[0] == 9
-
-
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
-@settings(max_examples=15, deadline=None)
-@given(cut=st.integers(0, 119))
-def test_a_snapshot_at_any_cut_changes_nothing(task: str, cut: int) -> None:
-    def run(cut: int | None) -> tuple[list, dict]:
-        b = Baselines(task, NAMES, rules=["r"])  # type: ignore[arg-type]
-        said = []
-        for i in range(120):
-            said.append(b.predict(str(i), as_dict(x[i]), {"r": y[i - 1] if i else None}))
-            if i >= 5:
-                b.learn(str(i - 5), y[i - 5])
-            if i == cut:
-                fresh = Baselines(task, NAMES, rules=["r"])  # type: ignore[arg-type]
-                fresh.restore(b.snapshot())
-                b = fresh
-        return said, b.figures()
-
-    x = rows(120, 9)
-    y = (
-        x[:, 0].tolist()
-        if task == "regression"
-        else [f"k{int(v > 0) + int(v > 1)}" for v in x[:, 0]]
-    )
-    assert run(cut) == run(None)
+@settings(max_examples=20, deadline=None)
+@given(delays=st.lists(st.integers(0, 9), min_size=60, max_size=60), seed=st.integers(0, 9))
+def test_replayed_is_the_loop_over_events_and_late_labels(
+    task: str, delays: list[int], seed: int
+) -> None:
+    x = rows(60, seed)
+    x[np.random.default_rng(seed).random(x.shape) < 0.1] = np.nan
+    y = np.nan_to_num(x[:, 0]) * 3 if task == "regression" else np.digitize(x[:, 1], [90, 110])
+    y = np.minimum(y, 1) if task == "binary" else y
+    n_classes = {"binary": 2, "multiclass": 3, "regression": 0}[task]
+    came = np.arange(60) + np.array(delays)
+    order = np.argsort(came, kind="stable")
+    due = np.searchsorted(came[order], np.arange(60), side="left")
+    found = replayed(x, y, order, due, n_classes)
+    slow = Baselines(task, NAMES, [str(c) for c in range(n_classes)])  # type: ignore[arg-type]
+    done = 0
+    for i in range(60):
+        for j in order[done : due[i]]:
+            slow.learn(str(j), float(y[j]) if task == "regression" else str(y[j]))
+        done = due[i]
+        said = slow.predict(str(i), {k: v for k, v in as_dict(x[i]).items() if v == v})
+        for name, answer in said.items():
+            assert found[name][i] == pytest.approx(float(str(answer))), (name, i)

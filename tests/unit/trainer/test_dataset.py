@@ -84,22 +84,18 @@ def test_split_never_trains_on_what_was_not_known(
     delays=st.lists(st.integers(0, 9), min_size=30, max_size=30),
 )
 def test_calendar_against_a_slow_obvious_one(steps: list[int], delays: list[int]) -> None:
-    """Before predicting row i exactly the labels are given that are known by then, in their order."""
+    """Before row i is predicted those are given that came by then, of earlier rows; one that is not
+    of an earlier row yet keeps those behind it waiting.
+    """
     at = np.cumsum(steps).astype(float)
     known = at + np.array(delays[: len(at)])
-    calendar, given_rows, row = Calendar(at, known), [], 0
-    while row < len(at):
-        given_rows += calendar.due(row).tolist()
-        expected = [j for j in np.argsort(known, kind="stable") if known[j] <= at[row] and j < row]
-        assert set(given_rows) <= set(expected)
-        if all(known[j] > at[j] for j in range(len(at))):
-            assert sorted(given_rows) == sorted(expected)
-        until = calendar.quiet_until(row, len(at))
-        assert until > row
-        if (known > at).all():
-            for later in range(row + 1, until):
-                assert not [
-                    j for j in range(later) if known[j] <= at[later] and j not in given_rows
-                ]
-        row = until
-    assert len(given_rows) == len(set(given_rows))
+    calendar = Calendar.of(at, known)
+    waiting = [int(j) for j in np.argsort(known, kind="stable")]
+    assert calendar.order.tolist() == waiting
+    given_rows = 0
+    for row in range(len(at)):
+        while waiting and waiting[0] < row and known[waiting[0]] <= at[row]:
+            waiting.pop(0)
+            given_rows += 1
+        assert calendar.due[row] == given_rows
+    assert calendar.due[len(at)] == given_rows

@@ -8,11 +8,11 @@ import pytest
 from services.trainer.dataset import Shape, build, split
 from services.trainer.losses import Answers
 from services.trainer.walk import Run, baseline_answers, challenge, rule_answer
-from shared.evaluation import Baselines
 from shared.messages.types import Outcome
 from shared.models.live import fresh, members_per_version
 from shared.models.said import pack
 from shared.models.stacker import Stacker
+from tests.kit.baselines import Baselines
 from tests.unit.trainer import world
 
 LATE = 3
@@ -79,7 +79,7 @@ def test_baselines_are_told_labels_when_they_came(lived: tuple[list[Outcome], Sh
     rows, shape = lived
     data = build(rows, shape, 1_000)
     plan = split(data.at, data.known_at, 0.2)
-    found = baseline_answers(data, shape, "binary", {}, plan)
+    found = baseline_answers(data, shape, {}, plan)
     slow = Baselines("binary", world.NAMES, ["0", "1"])
     said = []
     for i, row in enumerate(rows):

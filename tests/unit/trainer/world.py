@@ -100,9 +100,11 @@ def raw(rows: Sequence[Outcome]) -> list[bytes]:
 
 
 def request(rows: Sequence[Outcome], spec: Problem | None = None, number: int = 1) -> FitRequest:
+    spec = spec or problem()
+    n_base, n_members = _sizes("regression" if spec.task == "regression" else "binary")
     return FitRequest(
-        job=job(len(rows), number), version="v2", problem=(spec or problem()).model_dump_json(),
-        features=NAMES, outcomes=raw(rows),
+        job=job(len(rows), number), version="v2", problem=spec.model_dump_json(),
+        features=NAMES, outcomes=raw(rows), n_base=n_base, n_members=n_members,
     )  # fmt: skip
 
 
