@@ -1,0 +1,115 @@
+"""A log that tells its process's meters what went through it: `MeteredLog(log, meters)`."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from shared.log.port import Append, Checkpoint, Log, Position, Transaction
+from shared.messages.streams import Stream
+from shared.runtime.clock import elapsed_s
+from shared.runtime.metrics import Meters
+from shared.stage import Record
+
+
+class MeteredLog:
+    """`log` as it is, measured. The commit that moves a position has folded what was read last.
+
+    `partition` names the worker's share in the sizes of its state.
+    """
+
+    def __init__(self, log: Log, meters: Meters, partition: int = 0) -> None:
+        self._log = log
+        self._meters = meters
+        self._partition = partition
+        self._read: Counter[Stream] = Counter()
+        self._sizes_bytes: dict[str, int] = {}
+
+    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
+        """As the log, and what it was is remembered until the next commit."""
+        records = self._log.read(streams, position, limit)
+        self._read = Counter(record.stream for record in records)
+        return records
+
+    @contextmanager
+    def begin(self, group: str) -> Iterator[Transaction]:
+        """Counted once the commit has answered: what is undone, or replayed, leaves no trace."""
+        started_s = elapsed_s()
+        with self._log.begin(group) as transaction:
+            metered = _MeteredTransaction(transaction)
+            yield metered
+        self._meters.committed(elapsed_s() - started_s)
+        for stream, count in metered.written.items():
+            self._meters.written(stream, count)
+        if metered.advanced:
+            for stream, count in self._read.items():
+                self._meters.folded(stream, count)
+            self._read = Counter()
+        if metered.saved is not None:
+            self._keep(metered.saved)
+
+    def checkpoint(self, group: str) -> Checkpoint:
+        """As the log, and the sizes of its entries are taken."""
+        found = self._log.checkpoint(group)
+        self._sizes_bytes = {name: len(value) for name, value in found.entries.items()}
+        return found
+
+    def position(self, group: str) -> Position:
+        """As the log."""
+        return self._log.position(group)
+
+    def end(self, stream: Stream) -> int:
+        """As the log."""
+        return self._log.end(stream)
+
+    def numbers(self, stream: Stream) -> bool:
+        """As the log."""
+        return self._log.numbers(stream)
+
+    def trim(self, stream: Stream, before: int) -> int:
+        """As the log."""
+        return self._log.trim(stream, before)
+
+    def close(self) -> None:
+        """As the log."""
+        self._log.close()
+
+    def _keep(self, sizes_bytes: dict[str, int | None]) -> None:
+        for name, size in sizes_bytes.items():
+            if size is None:
+                self._sizes_bytes.pop(name, None)
+            else:
+                self._sizes_bytes[name] = size
+        written = sum(size or 0 for size in sizes_bytes.values())
+        self._meters.saved(self._partition, written, sum(self._sizes_bytes.values()))
+
+
+class _MeteredTransaction:
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self.written: Counter[Stream] = Counter()
+        self.advanced = False
+        self.saved: dict[str, int | None] | None = None
+
+    def append(self, records: Iterable[Append]) -> None:
+        self._transaction.append(self._counted(records))
+
+    def advance(self, position: Position) -> None:
+        self._transaction.advance(position)
+        self.advanced = True
+
+    def save(self, entries: Iterable[tuple[str, bytes | None]], position: Position) -> None:
+        sizes = self.saved = {}
+        self._transaction.save(_sized(entries, sizes), position)
+
+    def _counted(self, records: Iterable[Append]) -> Iterator[Append]:
+        for record in records:
+            self.written[record.stream] += 1
+            yield record
+
+
+def _sized(
+    entries: Iterable[tuple[str, bytes | None]], sizes: dict[str, int | None]
+) -> Iterator[tuple[str, bytes | None]]:
+    for name, value in entries:
+        sizes[name] = None if value is None else len(value)
+        yield name, value
