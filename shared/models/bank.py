@@ -60,7 +60,7 @@ class Bank:
                 )
         self.experts: dict[str, Expert] = {
             name: table[name](n_features, self.n_classes, seed + place)
-            for place, name in enumerate(experts or default_experts(task, n_classes))
+            for place, name in enumerate(experts or default_experts(task))
         }
         self.anchors: dict[str, Anchor] = {}
         self._name_columns()

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import njit
 
-from shared.models.port import U64
+from shared.models.port import F64, U64
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -45,14 +45,20 @@ def exponential(state: U64, rate: float) -> float:
     return -math.log(1.0 - uniform(state)) / rate
 
 
+def poisson_chances(mean: float) -> F64:
+    """[64] the chances of 0, 1, 2 ... for `poisson`; for small means."""
+    chances = [math.exp(-mean)]
+    for count in range(1, 64):
+        chances.append(chances[-1] * mean / count)
+    return np.array(chances)
+
+
 @njit(cache=True)
-def poisson(state: U64, mean: float) -> int:
-    """By inversion: one uniform a draw; for small means."""
+def poisson(state: U64, chances: F64) -> int:
+    """By inversion: one uniform a draw."""
     left = uniform(state)
     count = 0
-    chance = math.exp(-mean)
-    while left >= chance and count < 64:
-        left -= chance
+    while count < chances.shape[0] and left >= chances[count]:
+        left -= chances[count]
         count += 1
-        chance *= mean / count
     return count

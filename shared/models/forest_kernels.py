@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from shared.models.draws import below, poisson
+from shared.models.draws import below, poisson, poisson_chances
 from shared.models.port import F32, F64, I64, U64
 
 I32 = npt.NDArray[np.int32]
@@ -38,32 +38,39 @@ class Trees(NamedTuple):
 
 
 GRACE, DELTA, TAU, MAX_DEPTH = 14.0, 0.01, 0.35, 20
-SMOOTH, WEIGH, RATE = 1.0, 10.0, 6.0
+SMOOTH, WEIGH = 1.0, 10.0
+CHANCES = poisson_chances(6.0)
 WARN, REPLACE = 3.0, 5.0  # deviations of the recent error above the longer one
+
+
+_counts = np.arange(2048.0)
+N_LOG_N = _counts * np.log2(np.maximum(_counts, 1.0))
+
+
+@njit(cache=True)
+def _n_log_n(n: float) -> float:
+    """n log2 n of a count; small ones are looked up (logarithms were half the cost of a forest)."""
+    if n < N_LOG_N.shape[0]:
+        return float(N_LOG_N[int(n)])
+    return n * math.log2(n)
 
 
 @njit(cache=True)
 def gain(parts: F32) -> float:
-    """Information gain (bits) of a test; 0 where a side has less than 2 events."""
-    n_left, n_all = 0.0, 0.0
+    """Information gain (bits) of a test, from whole counts; 0 where a side has less than 2 events."""
+    n_left, n_all, most = 0.0, 0.0, 0.0
     for c in range(parts.shape[1]):
         n_left += parts[0, c]
         n_all += parts[1, c]
+        most = max(most, parts[1, c])
     n_right = n_all - n_left
-    if n_left < 2.0 or n_right < 2.0:
+    if n_left < 2.0 or n_right < 2.0 or most == n_all:
         return 0.0
-    h, h_left, h_right = 0.0, 0.0, 0.0
+    bits = _n_log_n(n_all) - _n_log_n(n_left) - _n_log_n(n_right)
     for c in range(parts.shape[1]):
-        p = parts[1, c] / n_all
-        if p > 0.0:
-            h -= p * math.log2(p)
-        p = parts[0, c] / n_left
-        if p > 0.0:
-            h_left -= p * math.log2(p)
-        p = (parts[1, c] - parts[0, c]) / n_right
-        if p > 1e-12:
-            h_right -= p * math.log2(p)
-    return h - n_left / n_all * h_left - n_right / n_all * h_right
+        left, both = parts[0, c], parts[1, c]
+        bits += _n_log_n(left) + _n_log_n(both - left) - _n_log_n(both)
+    return bits / n_all
 
 
 @njit(cache=True)
@@ -167,10 +174,10 @@ def learn_tree(trees: Trees, t: int, x: F64, y: int, w: float) -> None:
     if trees.n_tests[t, j] < trees.t_feat.shape[2]:
         _new_test(trees, t, j, trees.n_tests[t, j], x)
         trees.n_tests[t, j] += 1
+    feat, thr, cnt = trees.t_feat[t, j], trees.t_thr[t, j], trees.t_cnt[t, j, :, :, y]
     for k in range(trees.n_tests[t, j]):
-        if x[trees.t_feat[t, j, k]] <= trees.t_thr[t, j, k]:
-            trees.t_cnt[t, j, k, 0, y] += w
-        trees.t_cnt[t, j, k, 1, y] += w
+        cnt[k, 0] += w if x[feat[k]] <= thr[k] else 0.0  # no branch: it would be a coin's toss
+        cnt[k, 1] += w
     trees.seen[t, j] += w
     if trees.seen[t, j] >= GRACE:
         trees.seen[t, j] = 0.0
@@ -243,7 +250,7 @@ def learn_block(x: F64, y: I64, trees: Trees, judged: F64, behind: I64) -> None:
             judged[t, 1] += (wrong - judged[t, 1]) / min(1000.0, judged[t, 3] + 1.0)
             judged[t, 2] += (-math.log(max(p[y[i]], 1e-3)) - judged[t, 2]) / 200.0
             judged[t, 3] += 1.0
-            w = float(poisson(trees.rng, RATE))
+            w = float(poisson(trees.rng, CHANCES))
             if w > 0.0:
                 learn_tree(trees, t, x[i], y[i], w)
                 if behind[t] == 1:

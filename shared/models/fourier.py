@@ -1,15 +1,17 @@
 """Softmax regressions on random Fourier features (Rahimi & Recht 2007), AdaGrad with forgetting.
 
-The features approximate a Gaussian kernel on the scaled inputs; several step sizes share them.
+The features approximate a Gaussian kernel on the scaled inputs; several step sizes share them. Of two
+classes one has weights, the other's are their mirror: the gradients are. Weights are in single
+precision: the root and the division of AdaGrad are most of the cost.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
-from shared.models.softmax import softmax
 
 STEPS = (0.02, 0.08, 0.25)
 N_WAVES = 200
@@ -53,38 +55,70 @@ def features(z: F64, directions: F64, phases: F64, f: F64) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def _predict(z: F64, directions: F64, phases: F64, w: F64, out: F32, first: int) -> None:
-    f, p = np.ones(w.shape[2]), np.empty(w.shape[1])
+def _proba(f: F32, w: F32, p: F64) -> None:
+    """`p` [K] = softmax(w f) for `w` [K, D], or [1, D] of two classes: the second one's scores."""
+    top = -1e300
+    for c in range(w.shape[0]):
+        s = np.float32(0.0)
+        for q in range(f.shape[0]):
+            s += f[q] * w[c, q]
+        p[c] = s
+        top = max(top, p[c])
+    if w.shape[0] == 1:
+        p[1] = 1.0 / (1.0 + math.exp(-2.0 * p[0]))
+        p[0] = 1.0 - p[1]
+        return
+    total = 0.0
+    for c in range(w.shape[0]):
+        p[c] = math.exp(p[c] - top)
+        total += p[c]
+    for c in range(w.shape[0]):
+        p[c] /= total
+
+
+@njit(cache=True, fastmath=FAST)
+def _predict(z: F64, directions: F64, phases: F64, w: F32, out: F32, first: int) -> None:
+    wide, f, p = np.ones(w.shape[2]), np.empty(w.shape[2], np.float32), np.empty(out.shape[2])
     for i in range(z.shape[0]):
-        features(z[i], directions, phases, f)
+        features(z[i], directions, phases, wide)
+        f[:] = wide
         for r in range(w.shape[0]):
-            softmax(f, w[r], p)
+            _proba(f, w[r], p)
             out[i, first + r] = p
 
 
 @njit(cache=True, fastmath=FAST, error_model="numpy")  # a check of the divisor stops vectors
-def adagrad(w: F64, g2: F64, step: float, err: float, f: F64) -> None:
-    """One step of `w` against the gradient `err` f; `g2`: its decayed squares."""
+def adagrad(w: Any, g2: Any, keep: Any, step: Any, err: Any, f: Any) -> None:
+    """One step of `w` against the gradient `err` f; `g2`: its squares, decayed by `keep`.
+
+    In the precision of the arguments, all of one: float32 or float64.
+    """
     for q in range(f.shape[0]):
         g = f[q] * err
-        g2[q] = KEEP * g2[q] + g * g
-        w[q] -= step * g / math.sqrt(g2[q])
+        g2[q] = keep * g2[q] + g * g
+        w[q] -= step * g / np.sqrt(g2[q])
 
 
 @njit(cache=True, fastmath=FAST)
-def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F64, g2: F64, steps: F64) -> None:
-    f, p = np.ones(w.shape[2]), np.empty(w.shape[1])
+def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F32, g2: F32, steps: F64) -> None:
+    single, n_rows = np.float32, w.shape[1]
+    wide, f, p = np.ones(w.shape[2]), np.empty(w.shape[2], single), np.empty(max(2, n_rows))
     for i in range(z.shape[0]):
-        features(z[i], directions, phases, f)
+        features(z[i], directions, phases, wide)
+        f[:] = wide
         for r in range(w.shape[0]):
-            softmax(f, w[r], p)
+            _proba(f, w[r], p)
             p[y[i]] -= 1.0
-            for c in range(w.shape[1]):
-                adagrad(w[r, c], g2[r, c], steps[r], p[c], f)
+            for c in range(n_rows):
+                err = p[1] if n_rows == 1 else p[c]
+                adagrad(w[r, c], g2[r, c], single(KEEP), single(steps[r]), single(err), f)
 
 
 class Fourier(Expert):
-    """One column a step size. State: weights and squared gradients [steps, K, waves + 1]."""
+    """One column a step size. State: weights and squared gradients [steps, K, waves + 1].
+
+    Of two classes: [steps, 1, waves + 1], the second one's.
+    """
 
     arrays = ("weights", "squares")
 
@@ -93,7 +127,8 @@ class Fourier(Expert):
         width = 1.2 / math.sqrt(n_features) if n_features > 3 else 1.5
         self.directions, self.phases = waves(n_features, width, seed)
         self.steps = np.array(STEPS)
-        self.weights = np.zeros((len(STEPS), n_classes, N_WAVES + 1))
+        rows = 1 if n_classes == 2 else n_classes
+        self.weights = np.zeros((len(STEPS), rows, N_WAVES + 1), np.float32)
         self.squares = np.full_like(self.weights, START)
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
@@ -105,6 +140,9 @@ class Fourier(Expert):
         _learn(rows.z, y, self.directions, self.phases, self.weights, self.squares, self.steps)
 
     def grow(self, n_classes: int) -> None:
-        """A new class starts at weight 0."""
+        """A new class starts at weight 0; the first of two is written out."""
+        if self.weights.shape[1] == 1:
+            self.weights = np.concatenate([-self.weights, self.weights], axis=1)
+            self.squares = np.concatenate([self.squares, self.squares], axis=1)
         self.weights = widen(self.weights, (1,), n_classes, 0.0)
         self.squares = widen(self.squares, (1,), n_classes, START)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numba import njit
 
-from shared.models.fourier import adagrad, features, waves
+from shared.models.fourier import KEEP, adagrad, features, waves
 from shared.models.port import F32, F64, FAST, Expert, Labels, Rows
 from shared.models.rls import dot, move_target
 
@@ -47,7 +47,7 @@ def _learn(
             target = (y[i] - scale[1]) / math.sqrt(scale[2])
             for r in range(w.shape[0]):
                 error = min(FAR, max(-FAR, dot(w[r], f) - target))
-                adagrad(w[r], squares[r], steps[r], error, f)
+                adagrad(w[r], squares[r], KEEP, steps[r], error, f)
         move_target(scale, y[i])
 
 

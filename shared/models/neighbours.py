@@ -14,25 +14,63 @@ from shared.models.port import F32, F64, FAST, I64, Arrays, Expert, Labels, Rows
 WINDOW, RECENT, K_NEAREST = 2000, 200, 7
 MEMORY = 1.0 / 2000.0
 FAR = 1e30
+STRIP = 32  # rows
+
+
+@njit(cache=True, fastmath=FAST)
+def _scaled(x: F64, centre: F64, var: F64) -> tuple[I64, F32, F32]:
+    """The features that vary, one over the deviation of each, and `x` from the centre in deviations."""
+    used = np.empty(x.shape[0], np.int64)
+    scale, here = np.empty(x.shape[0], np.float32), np.empty(x.shape[0], np.float32)
+    n = 0
+    for j in range(x.shape[0]):
+        if var[j] > 1e-12 * centre[j] * centre[j]:
+            used[n] = j
+            scale[n] = 1.0 / math.sqrt(var[j])
+            here[n] = (x[j] - centre[j]) / math.sqrt(var[j])
+            n += 1
+    return used[:n], scale[:n], here[:n]
 
 
 @njit(cache=True, fastmath=FAST)
 def _distances(x: F64, past: F32, centre: F64, var: F64, n_rows: int, dist: F32) -> None:
-    """Squared distances of `x` to the first `n_rows` rows kept."""
+    """Squared distances of `x` to the first `n_rows` rows kept, four features a pass."""
+    used, scale, here = _scaled(x, centre, var)
     dist[:n_rows] = np.float32(0.0)
-    for j in range(x.shape[0]):
-        if var[j] <= 1e-12 * centre[j] * centre[j]:
-            continue
-        scale = np.float32(1.0 / math.sqrt(var[j]))
-        here = np.float32(x[j] - centre[j])
+    whole = used.shape[0] - used.shape[0] % 4
+    for k in range(0, whole, 4):
+        p0, p1, p2, p3 = past[used[k]], past[used[k + 1]], past[used[k + 2]], past[used[k + 3]]
+        s0, s1, s2, s3 = scale[k], scale[k + 1], scale[k + 2], scale[k + 3]
+        h0, h1, h2, h3 = here[k], here[k + 1], here[k + 2], here[k + 3]
         for q in range(n_rows):
-            e = (here - past[j, q]) * scale
-            dist[q] += e * e
+            e0, e1 = h0 - p0[q] * s0, h1 - p1[q] * s1
+            e2, e3 = h2 - p2[q] * s2, h3 - p3[q] * s3
+            dist[q] += (e0 * e0 + e1 * e1) + (e2 * e2 + e3 * e3)
+    for k in range(whole, used.shape[0]):
+        p0, s0, h0 = past[used[k]], scale[k], here[k]
+        for q in range(n_rows):
+            e0 = h0 - p0[q] * s0
+            dist[q] += e0 * e0
 
 
 @njit(cache=True, fastmath=FAST)
 def _nearest(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
-    """Merge rows start..stop into the sorted `best` distances; ties keep the earlier row."""
+    """Merge rows start..stop into the sorted `best` distances; ties keep the earlier row.
+
+    Most strips hold nothing near enough, which is seen for a whole strip at once.
+    """
+    last = best.shape[0] - 1
+    for at in range(start, stop, STRIP):
+        end = min(at + STRIP, stop)
+        limit, one, near = np.float32(best[last]), np.float32(1.0), np.float32(0.0)
+        for q in range(at, end):
+            near += one if dist[q] < limit else np.float32(0.0)
+        if near > 0.0:
+            _merge(dist, at, end, best, index)
+
+
+@njit(cache=True, fastmath=FAST)
+def _merge(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
     last = best.shape[0] - 1
     for q in range(start, stop):
         t = float(dist[q])

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from shared.models.draws import below, poisson, seeded
+from shared.models.draws import below, poisson, poisson_chances, seeded
 from shared.models.forest import feature_masks
 from shared.models.forest_kernels import I32
 from shared.models.port import F32, F64, I64, U64, Arrays, Expert, Labels, Rows, State
@@ -20,7 +20,8 @@ from shared.models.rls import move_target
 
 N_TREES, N_NODES, N_TESTS = 30, 1024, 16
 KEEPS = (0.999, 0.995, 0.98)
-SHARE, RATE, SMOOTH = 0.8, 3.0, 3.0
+SHARE, SMOOTH = 0.8, 3.0
+CHANCES = poisson_chances(3.0)
 GRACE, DELTA, TAU, MAX_DEPTH, LEAST = 40.0, 0.01, 0.15, 16, 5.0
 PER_NODE = ("feat", "thr", "kid", "mean", "weight", "seen", "n_tests", "depth")
 PER_TEST = ("t_feat", "t_thr", "t_sum")
@@ -166,7 +167,7 @@ def _learn(x: F64, y: F64, trees: RegressionTrees, scale: F64, unit: F64) -> Non
             continue
         target = (y[i] - unit[0]) / unit[1]
         for t in range(N_TREES):
-            w = float(poisson(trees.rng, RATE))
+            w = float(poisson(trees.rng, CHANCES))
             if w > 0.0:
                 _learn_tree(trees, t, x[i], target, w)
 

@@ -8,6 +8,7 @@ place.
 """
 
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
@@ -18,29 +19,37 @@ KEEP = 0.998  # of a table's row, each time it is used
 START = 0.5
 RANK_EVERY = 64  # labels
 UNKNOWN = -1
+FEW = 4  # classes
+I32 = npt.NDArray[np.int32]
+
+
+@njit(cache=True)
+def _place(label: int, n_lags: int) -> int:
+    """Where the label of that number is kept: newer ones come first, so that lags ascend."""
+    return n_lags - 1 - label % n_lags
 
 
 @njit(cache=True, fastmath=FAST)
-def _table(tables: F64, history: I64, count: int, ahead: int, lag: int, p: F64) -> bool:
+def _table(tables: F32, history: I32, count: int, ahead: int, lag: int, p: F64) -> bool:
     """Row of the table of `lag` for an event `ahead` places after the next label; False: unknown."""
-    n_lags, n_classes = tables.shape[0], p.shape[0]
+    n_lags, n_classes = tables.shape[2], p.shape[0]
     back = lag - ahead  # how many labels ago
     if back < 1 or back > min(count, n_lags) or lag > n_lags:
         return False
-    then = history[(count - back) % n_lags]
+    then = history[_place(count - back, n_lags)]
     if then < 0:
         return False
     total = 0.0
     for c in range(n_classes):
-        total += tables[lag - 1, then, c]
+        total += tables[then, c, lag - 1]
     for c in range(n_classes):
-        p[c] = tables[lag - 1, then, c] / total
+        p[c] = tables[then, c, lag - 1] / total
     return True
 
 
 @njit(cache=True, fastmath=FAST)
 def _predict(
-    n: int, pending: int, tables: F64, history: I64, count: I64, peaks: I64, out: F32, first: int
+    n: int, pending: int, tables: F32, history: I32, count: I64, peaks: I64, out: F32, first: int
 ) -> None:
     n_classes = out.shape[2]
     p = np.empty(n_classes)
@@ -66,7 +75,7 @@ def _predict(
 
 
 @njit(cache=True)
-def _rank(agree: F64, count: int, peaks: I64) -> None:
+def _rank(agree: F32, count: int, peaks: I64) -> None:
     """The lags of largest agreement, best first, the neighbours of each left out."""
     left = agree.copy()
     peaks[:] = 0
@@ -79,23 +88,54 @@ def _rank(agree: F64, count: int, peaks: I64) -> None:
 
 
 @njit(cache=True, fastmath=FAST)
-def _learn(y: I64, tables: F64, agree: F64, history: I64, count: I64, peaks: I64) -> None:
-    n_lags, n_classes = tables.shape[0], tables.shape[1]
+def _agree(then: I32, now: int, step: float, agree: F32) -> None:
+    """Move the agreement at each lag; `then` [lags]: the label that far back."""
+    one, nothing, now32, step32 = np.float32(1.0), np.float32(0.0), np.int32(now), np.float32(step)
+    for g in range(then.shape[0]):
+        off = (one if then[g] == now32 else nothing) - agree[g]
+        agree[g] += step32 * (off if then[g] >= np.int32(0) else nothing)
+
+
+@njit(cache=True, fastmath=FAST)
+def _count_all(then: I32, now: int, tables: F32, lag: int) -> None:
+    """Count at each lag from `lag` on, every cell of every table: for few classes (it vectorises)."""
+    one, nothing, keep = np.float32(1.0), np.float32(0.0), np.float32(KEEP)
+    for t in range(tables.shape[0]):
+        for c in range(tables.shape[1]):
+            more = one if c == now else nothing
+            cells, t32 = tables[t, c][lag : lag + then.shape[0]], np.int32(t)
+            for g in range(then.shape[0]):
+                cells[g] = cells[g] * keep + more if then[g] == t32 else cells[g]
+
+
+@njit(cache=True, fastmath=FAST)
+def _count_used(then: I32, now: int, tables: F32, lag: int) -> None:
+    """The same, only the row that each lag uses: for many classes."""
+    for g in range(then.shape[0]):
+        t = then[g]
+        if t >= 0:
+            for c in range(tables.shape[1]):
+                tables[t, c, lag + g] *= np.float32(KEEP)
+            tables[t, now, lag + g] += np.float32(1.0)
+
+
+@njit(cache=True, fastmath=FAST)
+def _learn(y: I64, tables: F32, agree: F32, history: I32, count: I64, peaks: I64) -> None:
+    n_lags = tables.shape[2]
     for i in range(y.shape[0]):
         k = count[0]
         now = y[i]
-        step = max(MEMORY, 1.0 / (k + 1.0))
-        at = k % n_lags
-        for lag in range(1, min(k, n_lags) + 1 if now >= 0 else 0):
-            at = at - 1 if at > 0 else n_lags - 1
-            then = history[at]
-            if then < 0:
-                continue
-            agree[lag - 1] += step * ((1.0 if then == now else 0.0) - agree[lag - 1])
-            for c in range(n_classes):
-                tables[lag - 1, then, c] *= KEEP
-            tables[lag - 1, then, now] += 1.0
-        history[k % n_lags] = now
+        if now >= 0:
+            newest = _place(k - 1, n_lags)  # lag 1; places not filled yet hold UNKNOWN
+            for part in range(2):
+                then = history[newest:] if part == 0 else history[:newest]
+                lag = 0 if part == 0 else n_lags - newest
+                _agree(then, now, max(MEMORY, 1.0 / (k + 1.0)), agree[lag : lag + then.shape[0]])
+                if tables.shape[0] <= FEW:
+                    _count_all(then, now, tables, lag)
+                else:
+                    _count_used(then, now, tables, lag)
+        history[_place(k, n_lags)] = now
         count[0] = k + 1
         if count[0] % RANK_EVERY == 0 and count[0] > 200:
             _rank(agree, count[0], peaks)
@@ -104,7 +144,7 @@ def _learn(y: I64, tables: F64, agree: F64, history: I64, count: I64, peaks: I64
 class Seasons(Expert):
     """Three columns: newest known label, best season, mean of the four best.
 
-    State: tables [lags, K, K] (at most 2 ** 20 numbers: fewer lags for many classes).
+    State: tables [K, K, lags] (at most 2 ** 20 numbers: fewer lags for many classes).
     """
 
     arrays = ("tables", "agree", "history", "count", "peaks")
@@ -112,9 +152,9 @@ class Seasons(Expert):
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = ("last-label", "season", "seasons-4")
         lags = max(1, min(LAGS, 2**20 // n_classes**2))
-        self.tables = np.full((lags, n_classes, n_classes), START)
-        self.agree = np.zeros(lags)
-        self.history = np.full(lags, UNKNOWN)
+        self.tables = np.full((n_classes, n_classes, lags), START, np.float32)
+        self.agree = np.zeros(lags, np.float32)
+        self.history = np.full(lags, UNKNOWN, np.int32)
         self.count = np.zeros(1, np.int64)
         self.peaks = np.zeros(PEAKS, np.int64)
 
@@ -142,4 +182,4 @@ class Seasons(Expert):
 
     def grow(self, n_classes: int) -> None:
         """The new class gets pseudo-counts; the number of lags stays as it was made."""
-        self.tables = widen(self.tables, (1, 2), n_classes, START)
+        self.tables = widen(self.tables, (0, 1), n_classes, START)

@@ -56,17 +56,13 @@ EXPERTS: Mapping[Task, Mapping[str, Make]] = {
     "regression": _REGRESSORS,
 }
 _COMMON = ("softmax", "fourier", "neighbours", "counts", "seasons", "forest")
-FEW_CLASSES = 10
 
 
-def default_experts(task: Task, n_classes: int) -> tuple[str, ...]:
+def default_experts(task: Task) -> tuple[str, ...]:
     """The experts of a pool that names none.
 
     Left out, though in the table: the Mondrian forest (40 us an event for what the forest mostly
-    knows); with many classes also River, whose cost grows with their number (440 us at 40 classes).
+    knows) and River's linear models (17 us an event: of two classes, the smallest step of `softmax`
+    says the same).
     """
-    if task == "regression":
-        return tuple(_REGRESSORS)
-    if task == "binary":
-        return (*_COMMON, "river-logistic")
-    return (*_COMMON, "river-softmax") if n_classes <= FEW_CLASSES else _COMMON
+    return tuple(_REGRESSORS) if task == "regression" else _COMMON

@@ -20,9 +20,10 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from shared.errors import UntrustedArtefact
-from shared.models import LinearAnchor, TreesAnchor, anchor_from_sklearn
-from shared.models.anchors import anchor_of
+from shared.models.anchors import anchor_from_sklearn, anchor_of
+from shared.models.linear_anchor import LinearAnchor
 from shared.models.port import F64, Task
+from shared.models.trees_anchor import TreesAnchor
 from tests.unit.models.streams import noisy_stream
 
 SMALL: dict[str, Any] = {"n_estimators": 7, "random_state": 0}

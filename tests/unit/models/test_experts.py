@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.models import EXPERTS, Bank, fourier, neighbours, seasons, softmax
+from shared.models import fourier, neighbours, seasons, softmax
+from shared.models.bank import Bank
 from shared.models.counts import Counts
 from shared.models.fourier import Fourier, cosine
 from shared.models.fourier_regression import FourierRegression
@@ -19,6 +20,7 @@ from shared.models.port import F64, Expert, Labels, Rows, Task
 from shared.models.rls import LeastSquares
 from shared.models.seasons import Seasons
 from shared.models.softmax import Softmax
+from shared.models.table import EXPERTS
 from tests.unit.models.streams import noisy_stream
 
 K = 3
@@ -82,20 +84,36 @@ def test_softmax_is_plain_gradient_descent() -> None:
             w -= step * np.outer(p - np.eye(K)[y[i]], f)
 
 
-def test_fourier_is_adagrad_on_cosines() -> None:
-    x, y = plain_stream("multiclass")
-    expert = Fourier(4, K, 1)
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_fourier_is_adagrad_on_cosines(n_classes: int) -> None:
+    x, y = plain_stream("multiclass" if n_classes > 2 else "binary")
+    expert = Fourier(4, n_classes, 1)
     directions, phases = expert.directions.copy(), expert.phases.copy()
-    fast = said_by(expert, x, x, y, K)
+    fast = said_by(expert, x, x, y, n_classes)
     for r, step in enumerate(fourier.STEPS):
-        w, squares = np.zeros((K, 201)), np.full((K, 201), 1e-2)
+        w, squares = np.zeros((n_classes, 201)), np.full((n_classes, 201), 1e-2)
         for i in range(len(x)):
             f = np.r_[math.sqrt(2) * np.cos(x[i] @ directions + phases), 1.0]
             p = softmax_of(w @ f)
-            close(fast[i, r], p)
-            g = np.outer(p - np.eye(K)[y[i]], f)
+            close(fast[i, r], p, 2e-5)
+            g = np.outer(p - np.eye(n_classes)[y[i]], f)
             squares = 0.9995 * squares + g * g
             w -= step * g / np.sqrt(squares)
+
+
+def test_fourier_of_two_classes_goes_on_with_three() -> None:
+    x, y = plain_stream("multiclass")
+    two, three = Fourier(4, 2, 1), Fourier(4, 3, 1)
+    for expert in (two, three):
+        expert.learn_many(Rows(x[:60], x[:60], 0), np.minimum(y[:60], 1))
+    two.grow(3)
+    assert two.weights.shape == three.weights.shape
+    for c in range(2):  # with three from the start, the third took its share of the gradients
+        close(np.sign(two.weights[:, c, -1]), np.sign(three.weights[:, c, -1]))
+    close(two.weights[:, 0], -two.weights[:, 1], 0.0)
+    assert not two.weights[:, 2].any()
+    two.learn_many(Rows(x[60:], x[60:], 0), y[60:])
+    assert np.isfinite(said_by(two, x, x, y, 3)).all()
 
 
 def test_neighbours_are_the_nearest() -> None:
@@ -167,19 +185,39 @@ def test_counts_are_decayed_bayes() -> None:
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(-1, 2), min_size=2, max_size=60), st.integers(0, 6))
-def test_seasons_last_label_is_a_decayed_table(labels: list[int], ahead: int) -> None:
-    expert = Seasons(1, K, 1)
+@pytest.mark.parametrize("n_classes", [K, seasons.FEW + 1])
+def test_seasons_last_label_is_a_decayed_table(
+    n_classes: int, labels: list[int], ahead: int
+) -> None:
+    expert = Seasons(1, n_classes, 1)
     expert.learn_many(Rows(np.zeros((0, 1)), np.zeros((0, 1)), 0), np.array(labels))
-    out = np.empty((1, 3, K), np.float32)
+    out = np.empty((1, 3, n_classes), np.float32)
     expert.predict_into(Rows(np.zeros((1, 1)), np.zeros((1, 1)), ahead), out, 0)
     lag = ahead + 1
-    table = np.full((K, K), 0.5)
+    table = np.full((n_classes, n_classes), 0.5)
     for then, now in zip(labels, labels[lag:], strict=False):
         if then >= 0 and now >= 0:
             table[then] *= 0.998
             table[then, now] += 1
-    newest = table[labels[-1]] if labels[-1] >= 0 else np.ones(K)
+    newest = table[labels[-1]] if labels[-1] >= 0 else np.ones(n_classes)
     close(out[0, 0], newest / newest.sum())
+
+
+def test_seasons_agree_where_labels_far_apart_do() -> None:
+    n = seasons.LAGS + 500  # around the ring
+    y = np.random.default_rng(3).integers(-1, 3, n)
+    expert = Seasons(1, K, 1)
+    expert.learn_many(Rows(np.zeros((0, 1)), np.zeros((0, 1)), 0), y)
+    for lag in (1, 2, 499, 500, 501, seasons.LAGS):
+        agree, table = 0.0, np.full((K, K), 0.5)
+        for k in range(lag, n):
+            then, now = y[k - lag], y[k]
+            if then >= 0 and now >= 0:
+                agree += max(0.0005, 1 / (k + 1)) * ((then == now) - agree)
+                table[then] *= 0.998
+                table[then, now] += 1
+        close(expert.agree[lag - 1], agree, 1e-4)
+        close(expert.tables[:, :, lag - 1], table, 1e-4)
 
 
 @pytest.mark.parametrize("late_by", [0, 20])

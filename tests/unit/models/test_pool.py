@@ -9,19 +9,15 @@ import pytest
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from shared.errors import Reject, UntrustedArtefact
-from shared.models import (
-    EXPERTS,
-    Bank,
-    Pool,
-    TreesAnchor,
-    from_bytes,
-    river_expert,
-    to_bytes,
-)
-from shared.models.codec import unpack
+from shared.models import river_expert
+from shared.models.bank import Bank
+from shared.models.codec import from_bytes, to_bytes, unpack
+from shared.models.pool import Pool
 from shared.models.port import F64, Labels, Scored, Task
 from shared.models.said import pack, pack_many, unpack_many
 from shared.models.said import unpack as unpack_said
+from shared.models.table import EXPERTS
+from shared.models.trees_anchor import TreesAnchor
 from shared.models.warm import kernels_digest, warm
 from tests.unit.models.streams import noisy_stream
 

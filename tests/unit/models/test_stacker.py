@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from shared.models import Stacker, blend, logit_mix
+from shared.models import blend, logit_mix
 from shared.models.logit_stacker import floor_of
 from shared.models.port import F32, F64, Labels
+from shared.models.stacker import Stacker
 
 E, K = 3, 3
 NAMES = ("good", "bad", "dull")
