@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos kafka bench docs lock clean
+.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos kafka redis bench docs lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ architecture unit contract system chaos: setup-dev  ## one folder of tests
 
 kafka: setup-dev  ## the log on a real Kafka (Docker, or Java with Maven): contract, crash points, the client's traps
 	$(PYTEST) tests/contract -k kafka
+
+redis: setup-dev  ## the online view on a real Redis (Docker, the PATH, or a wheel): killed, emptied, paused, full
+	$(PYTEST) tests/contract/test_online.py tests/contract/test_online_redis.py tests/unit/console/test_online_view.py tests/unit/console/test_lookups.py
 
 bench: setup-dev  ## CPU an event beside a plain River ARF(10) loop, as JSON
 	$(BIN)/python -m tests.bench.whole_system

@@ -11,6 +11,7 @@ from shared.durable import write_durably
 from shared.errors import UsageError
 from shared.log.port import Log, LogReader
 from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED
+from shared.online.port import Online
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
 from shared.registry.signing import Signer, Verifier, generate_key
@@ -122,6 +123,33 @@ def open_blobs(url: str, data_dir: Path) -> BlobStore:
     from shared.blobs.directory import DirectoryBlobs
 
     return DirectoryBlobs(url or f"file://{(data_dir / 'blobs').resolve()}")
+
+
+def open_online(url: str, data_dir: Path, problem: str, most: int) -> Online:
+    """The online view at `url`, by default SQLite in `data_dir`.
+
+    `most`: of how many offsets of a partition predictions are kept.
+
+    Raises:
+        UsageError: no such kind, or a URL that cannot be understood. Fatal, Retryable: see the port.
+    """
+    scheme, _, rest = (url or f"sqlite:///{data_dir / 'online.db'}").partition("://")
+    if scheme == "memory":
+        from shared.online.memory import MemoryOnline
+
+        return MemoryOnline(most)
+    if scheme == "sqlite":
+        from shared.online.sqlite import SqliteOnline
+
+        return SqliteOnline(Path(rest.removeprefix("/")), most)
+    if scheme in ("redis", "rediss"):
+        from shared.online.redis_store import RedisOnline
+
+        return RedisOnline(url, problem, most)
+    raise UsageError(
+        f"HEADRACE_ONLINE={url}: there is no online view of the kind {scheme!r}; write "
+        "redis://host:6379/0, rediss://host:6380/0, sqlite:///path or memory://"
+    )
 
 
 def open_archive(data_dir: Path, problem: Problem) -> Archive:

@@ -1,25 +1,26 @@
 """The online view in a SQLite file of its own: lookups survive a restart, the log stays alone."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
 from shared.errors import Fatal, Retryable
-from shared.online.port import Entry
+from shared.online.port import Batch, Kind, Place, State
 
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS entries(key TEXT PRIMARY KEY, value BLOB, position INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS positions(partition TEXT PRIMARY KEY, next INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS view(
+    only INTEGER PRIMARY KEY CHECK(only=1), generation INTEGER, at_ms INTEGER);
+CREATE TABLE IF NOT EXISTS places(partition TEXT PRIMARY KEY, next INTEGER, last TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entity(
+    key TEXT PRIMARY KEY, value BLOB, position INTEGER, partition TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS prediction(
+    key TEXT PRIMARY KEY, value BLOB, position INTEGER, partition TEXT);
+CREATE INDEX IF NOT EXISTS prediction_age ON prediction(partition, position);
 """
-_PUT = """
-INSERT INTO entries VALUES(?,?,?) ON CONFLICT(key) DO UPDATE
-SET value=excluded.value, position=excluded.position WHERE excluded.position>position
-"""
-_MOVE = """
-INSERT INTO positions VALUES(?,?) ON CONFLICT(partition) DO UPDATE SET next=MAX(next, excluded.next)
-"""
+_PUT = "INSERT OR REPLACE INTO {} VALUES(?,?,?,?)"
+_TABLES: tuple[Kind, ...] = ("entity", "prediction")
 
 
 class SqliteOnline:
@@ -29,8 +30,9 @@ class SqliteOnline:
     names them, and the follower puts them again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, most: int) -> None:
         self._path = path
+        self._most = most
         self._lock = Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -44,40 +46,83 @@ class SqliteOnline:
             self._db.close()
             raise
 
-    def put_many(self, partition: str, entries: Iterable[Entry]) -> None:
-        """See the port; here the whole batch is one transaction."""
-        rows = list(entries)
-        if not rows:
-            return
-        newest = max(position for _, _, position in rows)
-        with self._transaction():
-            self._db.executemany(_PUT, rows)
-            self._db.execute(_MOVE, (partition, newest + 1))
-
-    def get(self, key: str) -> tuple[bytes, int] | None:
+    def state(self) -> State | None:
         """See the port."""
         with self._turn():
-            rows = self._db.execute("SELECT value, position FROM entries WHERE key=?", (key,))
-            found: tuple[bytes, int] | None = rows.fetchone()
-        return found
+            return self._state()
 
-    def position(self, partition: str) -> int:
-        """See the port."""
-        with self._turn():
-            rows = self._db.execute("SELECT next FROM positions WHERE partition=?", (partition,))
-            found = rows.fetchone()
-        return int(found[0]) if found else 0
-
-    def wipe(self) -> None:
+    def begin(self, after: int | None, generation: int) -> bool:
         """See the port."""
         with self._transaction():
-            self._db.execute("DELETE FROM entries")
-            self._db.execute("DELETE FROM positions")
+            state = self._state()
+            if after != (state.generation if state else None):
+                return False
+            for table in ("view", "places", *_TABLES):
+                self._db.execute(f"DELETE FROM {table}")  # noqa: S608  # our own four names
+            self._db.execute("INSERT INTO view VALUES(1,?,NULL)", (generation,))
+        return True
+
+    def put(self, generation: int, batch: Batch) -> bool:
+        """See the port."""
+        with self._transaction():
+            state = self._state()
+            if state is None or state.generation != generation:
+                return False
+            there = _next(state, batch.partition)
+            if there < batch.start:
+                return False
+            if there < batch.end:
+                self._apply(batch, there)
+        return True
+
+    def mark(self, generation: int, positions: Mapping[str, int], at_ms: int) -> bool:
+        """See the port."""
+        with self._transaction():
+            state = self._state()
+            if state is None or state.generation != generation:
+                return False
+            if any(_next(state, name) < position for name, position in positions.items()):
+                return False
+            self._db.execute("UPDATE view SET at_ms=MAX(COALESCE(at_ms,0),?)", (at_ms,))
+        return True
+
+    def get(self, kind: Kind, key: str) -> tuple[tuple[bytes, int] | None, State | None]:
+        """See the port."""
+        with self._transaction():
+            query = f"SELECT value, position FROM {kind} WHERE key=?"  # noqa: S608  # one of two names
+            found: tuple[bytes, int] | None = self._db.execute(query, (key,)).fetchone()
+            return found, self._state()
+
+    def sweep(self) -> int:
+        """See the port; here nothing is left behind."""
+        return 0
 
     def close(self) -> None:
         """See the port."""
         with self._lock:
             self._db.close()
+
+    def _state(self) -> State | None:
+        row = self._db.execute("SELECT generation, at_ms FROM view").fetchone()
+        if row is None:
+            return None
+        places = self._db.execute("SELECT partition, next, last FROM places")
+        return State(row[0], row[1], {name: Place(next_, last) for name, next_, last in places})
+
+    def _apply(self, batch: Batch, there: int) -> None:
+        for table in _TABLES:
+            rows = [
+                (key, value, position, batch.partition)
+                for kind, key, value, position in batch.entries
+                if kind == table and position >= there
+            ]
+            self._db.executemany(_PUT.format(table), rows)
+        self._db.execute(
+            "DELETE FROM prediction WHERE partition=? AND position<?",
+            (batch.partition, batch.end - self._most),
+        )
+        place = (batch.partition, batch.end, batch.last)
+        self._db.execute("INSERT OR REPLACE INTO places VALUES(?,?,?)", place)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -106,3 +151,8 @@ class SqliteOnline:
                     f"{self._path} is damaged ({error}). It is only a view of the log: delete the "
                     "file and start again, and it is rebuilt."
                 ) from error
+
+
+def _next(state: State, partition: str) -> int:
+    place = state.places.get(partition)
+    return place.next if place else 0
