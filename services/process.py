@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Event
 
 import msgspec
+import typer
 
 from services import discover
 from services.archiver.shell import Archiver
@@ -25,9 +26,12 @@ from shared.messages.codec import encode
 from shared.messages.streams import CONTROL, OUTCOMES, Stream
 from shared.messages.types import Control
 from shared.problem.spec import Problem
-from shared.runtime.clock import now
+from shared.runtime.clock import elapsed_s, now
 from shared.runtime.fuse import Fused
+from shared.runtime.health import Health
 from shared.runtime.inbox import Inbox
+from shared.runtime.metered import MeteredLog
+from shared.runtime.metrics import Meters
 from shared.runtime.runner import IN_MEMORY, Follower, Runner, Trail, decoded
 from shared.settings import Settings
 from shared.stage import Service, Tools
@@ -54,12 +58,16 @@ class Process:
         names: Sequence[str],
         instance: str = "0",
         batch_size: int = 1_000,
+        health: Health | None = None,
+        meters: Meters | None = None,
     ) -> None:
         known = discover()
         self.problem = problem
         self.services = _chosen(known, names)
         self.group = "+".join(service.name for service in self.services)
         self.batch_size = batch_size
+        self.health = health or Health()
+        self.meters = meters or Meters(self.group, problem.name)
         self.inbox = Inbox()
         self._others = [service for service in known if service not in self.services]
         self._stages = [service for service in self.services if service.build is not None]
@@ -86,11 +94,7 @@ class Process:
         self._runners: dict[int, Runner] = {}
         self._trails: list[Trail] = []
         self._archivers: list[Archiver] = []
-
-    @property
-    def partitions(self) -> frozenset[int]:
-        """What this process works on just now; empty: it stands by."""
-        return frozenset(self._runners)
+        self._listeners: list[Follower] = [self.training] if "trainer" in names else []
 
     def board(self) -> Board | None:
         """The console's view, where this process has one and works."""
@@ -100,8 +104,8 @@ class Process:
         assert isinstance(board, Board)
         return board
 
-    def run(self, source: Replay | None, stop: Event, turn: Callable[[int], None]) -> None:
-        """Work until `stop`; `turn` is called with the number of records folded in it.
+    def run(self, source: Replay | None, stop: Event, turn: Callable[[], None]) -> None:
+        """Work until `stop`; `turn` is called after each turn.
 
         Raises:
             Fatal, Fenced: end the process.
@@ -112,6 +116,7 @@ class Process:
             self._announce()
         failures = idle = 0
         while not stop.is_set():
+            began_s = elapsed_s()
             try:
                 source = self._collect(source)
                 self.inbox.drain(self._front)
@@ -119,13 +124,15 @@ class Process:
                 folded = sum(runner.step() for runner in self._runners.values())
                 folded += sum(trail.step() for trail in self._trails)
             except Retryable as why:
-                self.say(f"{self.group}: {why} Trying again.")
-                self._forget_trails()
+                self._failed(why)
                 stop.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
                 failures += 1
                 continue
             failures, idle = 0, 0 if folded else idle + 1
-            turn(folded)
+            self.health.turned()
+            if folded:
+                self.meters.turned(elapsed_s() - began_s)
+            turn()
             if not folded and source is None:
                 stop.wait(_IDLE_S[min(idle, len(_IDLE_S)) - 1])
         self._finish()
@@ -142,8 +149,13 @@ class Process:
         """
         self.inbox.put([as_append(arrival) for arrival in arrivals]).result(_COMMIT_S)
 
-    def say(self, text: str) -> None:
-        """Tell the operator; replaced by who shows it."""
+    def tell(self, follower: Follower) -> None:
+        """Have `follower` told what the stages here fold and write, from their next rebuild on."""
+        self._listeners.append(follower)
+
+    def end(self, stream: Stream) -> int:
+        """Where a stream ends just now."""
+        return self._front.end(stream)
 
     def close(self) -> None:
         """End background work; leave the groups."""
@@ -162,12 +174,17 @@ class Process:
         for partition in set(self._logs) - assigned:
             self._runners.pop(partition, None)
             self._logs.pop(partition).close()
+            self.meters.released(partition)
         for partition in sorted(assigned - set(self._logs)):
-            log = wiring.open_share(self._seat, partition if self._is_shared_out else None)
+            share = wiring.open_share(self._seat, partition if self._is_shared_out else None)
+            log = MeteredLog(share, self.meters, partition)
             self._logs[partition] = log
             if self._stages:
                 self._runners[partition] = runner = self._runner(log)
                 runner.catch_up()
+        self.meters.assigned(len(assigned))
+        standby = "standing by: another instance has the work"
+        self.health.ready(None if assigned else standby, standby=not assigned)
         if 0 not in assigned:
             self._forget_trails()
         elif not self._trails and not self._is_shared_out:
@@ -180,7 +197,7 @@ class Process:
             self._fuse,
             self.batch_size,
             checkpoint_every=_CHECKPOINT_EVERY,
-            followers=self._beside(),
+            followers=self._listeners,
             passed_on=self._passed_on(),
         )
 
@@ -191,10 +208,6 @@ class Process:
     def _passed_on(self) -> frozenset[Stream]:
         wanted = {stream for service in self._others for stream in service.reads}
         return IN_MEMORY - wanted
-
-    def _beside(self) -> list[Follower]:
-        """Followers of what a stage of this process folds or writes."""
-        return [self.training] if "trainer" in self.group.split("+") else []
 
     def _apart(self) -> list[Follower]:
         """Followers that go along the log by themselves."""
@@ -207,6 +220,12 @@ class Process:
     def _forget_trails(self) -> None:
         """They are made anew from where the outside remembers to be."""
         self._trails, self._archivers = [], []
+
+    def _failed(self, why: Retryable) -> None:
+        typer.echo(f"headrace: {self.group}: {why} Trying again.", err=True)
+        self.meters.restarted(why)
+        self.health.ready(f"not at work: {why}")
+        self._forget_trails()
 
     def _collect(self, source: Replay | None) -> Replay | None:
         """Append what the source gives with its position; None once it is drained."""

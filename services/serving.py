@@ -1,18 +1,33 @@
-"""`headrace serve`: from options to one process of the system."""
+"""`headrace serve`: from options to one process of the system, its health, its page."""
 
 import gc
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
+from fastapi import FastAPI, Request, Response
 
-from services.collector.shell import Replay, parse_speed
+from services.collector.bodies import events_of
+from services.collector.shell import Replay, ingest, parse_speed
+from services.console.pane import Pane
+from services.console.scoring import scoring
+from services.console.shell import HOSTS, make_app
+from services.console.waiters import Waiters
 from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
+from services.web import listening, served
+from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
+from shared.runtime.admin import answer, serve_admin
+from shared.runtime.clock import elapsed_s, now
+from shared.runtime.health import Health
+from shared.runtime.intake import Document
+from shared.runtime.metrics import Meters
 from shared.runtime.signals import stop_on_signals
-from shared.settings import load
+from shared.settings import Settings, load
 
 
 @dataclass(frozen=True)
@@ -38,21 +53,84 @@ def serve(options: Options) -> None:
     Raises:
         Fatal: with the exit code of DESIGN section 3.2.
     """
-    problem = load_problem(options.problem)
+    problem, settings = load_problem(options.problem), load()
     data_dir = options.data_dir or RUNS / problem.name
     data_dir.mkdir(parents=True, exist_ok=True)
     source = None
     if options.events is not None:
         source = Replay(options.events, options.labels, problem, parse_speed(options.speed))
-    process = Process(
-        problem, data_dir, load(), options.names, options.instance, options.batch_size
-    )
-    ticking = options.ticks and "scheduler" in options.names
-    gc.collect()
-    gc.freeze()  # as `headrace run` does
-    try:
-        with stop_on_signals() as stop, Ticks(process.submit, live=ticking):
-            typer.echo(f"headrace: {process.group} works for {problem.name}", err=True)
-            process.run(source, stop, lambda folded: None)
-    finally:
-        process.close()
+    health = Health(sorted(options.names))
+    meters = Meters("+".join(options.names), problem.name)
+    with stop_on_signals() as stop:
+        process = Process(
+            problem, data_dir, settings, options.names, options.instance, options.batch_size,
+            health, meters,
+        )  # fmt: skip
+        ticking = options.ticks and "scheduler" in options.names
+        pane = Pane(elapsed_s)
+        doors = _doors(options, settings, process, pane)
+        gc.collect()
+        gc.freeze()  # as `headrace run` does
+        try:
+            with doors as port, Ticks(process.submit, live=ticking):
+                typer.echo(
+                    f"headrace: {process.group} for {problem.name}; health and metrics on "
+                    f"http://{options.host}:{port}", err=True,
+                )  # fmt: skip
+                process.run(source, stop, lambda: _show(process, pane))
+        finally:
+            pane.close()
+            process.close()
+
+
+def _show(process: Process, pane: Pane) -> None:
+    board = process.board()
+    if board is not None:
+        pane.refresh(board)
+
+
+def _doors(
+    options: Options, settings: Settings, process: Process, pane: Pane
+) -> AbstractContextManager[int]:
+    """What answers on the port: the page and HTTP input where those services are, else health alone."""
+    if not {"console", "collector"} & set(options.names):
+        return serve_admin(options.host, options.port, process.health, process.meters)
+    return _site(options, settings, process, pane)
+
+
+@contextmanager
+def _site(options: Options, settings: Settings, process: Process, pane: Pane) -> Iterator[int]:
+    place = listening(options.host, (options.port,))
+    problem = process.problem
+    token = settings.api_token.get_secret_value() if settings.api_token else None
+    if "console" in options.names:
+        hosts = (*HOSTS, options.host) if options.host != "0.0.0.0" else ("*",)  # noqa: S104
+        app = make_app(pane, problem, process.submit, hosts, process.meters.registry)
+        waiters = Waiters(problem.name)
+        waiters.start = {
+            PREDICTIONS: max(0, process.end(PREDICTIONS) - waiters.remembered),
+            REJECTED: process.end(REJECTED),
+        }
+        process.tell(waiters)
+
+        def accept(found: Sequence[Document]) -> None:
+            process.accept(events_of(found, problem, now()))
+
+        app.include_router(scoring(problem, accept, waiters, token))
+    else:
+        app = FastAPI(title=f"Headrace: {problem.name}", docs_url=None, redoc_url=None)
+    app.include_router(ingest(problem, process.accept, token))
+    _answer_probes(app, process)
+    with served(app, place) as port:
+        yield port
+
+
+def _answer_probes(app: FastAPI, process: Process) -> None:
+    @app.get("/health/{probe}")
+    @app.get("/metrics")
+    def probed(request: Request) -> Response:
+        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        found = answer(target, process.health, process.meters)
+        if found is None:
+            return Response(status_code=404)
+        return Response(found.body, found.status, media_type=found.media_type)

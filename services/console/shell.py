@@ -82,9 +82,15 @@ class _Frames:
 
 
 def make_app(
-    pane: Pane, problem: Problem, submit: Submit, hosts: tuple[str, ...] = HOSTS
+    pane: Pane,
+    problem: Problem,
+    submit: Submit,
+    hosts: tuple[str, ...] = HOSTS,
+    registry: CollectorRegistry | None = None,
 ) -> FastAPI:
     """The page's app over `pane`; `submit` puts an operator's record on the log, or raises.
+
+    `registry`: where the process keeps its own metrics; the run's are shown with them.
 
     Serve it on loopback only. A request that names another host is refused (DNS rebinding), and a
     command needs the page's token or a header that no other site can send.
@@ -96,7 +102,7 @@ def make_app(
     pages = Pages(problem, token)
     _show(app, pane, _Frames(pane, pages), pages)
     _twins(app, pane)
-    _health(app, pane, problem)
+    _health(app, pane, problem, registry or CollectorRegistry())
     _commands(app, pane, submit, token)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
@@ -181,8 +187,7 @@ def _twins(app: FastAPI, pane: Pane) -> None:
         return Response(body, media_type="application/json")
 
 
-def _health(app: FastAPI, pane: Pane, problem: Problem) -> None:
-    registry = CollectorRegistry()
+def _health(app: FastAPI, pane: Pane, problem: Problem, registry: CollectorRegistry) -> None:
     registry.register(Measures(problem.name, lambda: pane.view(wait_s=0)))
 
     @app.get("/metrics")

@@ -118,15 +118,29 @@ class Producing(threading.Thread):
         super().__init__(daemon=True, name="producing")
         self._name, self._rows, self._per_s = name, rows, per_s
         self._producer = Producer(
-            {"bootstrap.servers": address, "enable.idempotence": True, "linger.ms": 5}
+            {
+                "bootstrap.servers": address,
+                "enable.idempotence": True,
+                "linger.ms": 5,
+                "message.timeout.ms": 120_000,
+                "log_level": 0,
+            }
         )
         self.sent = 0
         self.sent_at: list[float] = []
         self.failed: list[str] = []
+        self._over = threading.Event()
+
+    def stop(self) -> None:
+        """Send no more; what was sent is with the broker."""
+        self._over.set()
+        self.join(130)
 
     def run(self) -> None:
         began = time.monotonic()
         for event, label in self._rows:
+            if self._over.is_set():
+                break
             while (wait := began + self.sent / self._per_s - time.monotonic()) > 0:
                 self._producer.poll(min(wait, 0.05))
             self._send("events", event, b"NSW")
@@ -156,6 +170,7 @@ class Watching(threading.Thread):
         self._consumer = Consumer({
             "bootstrap.servers": address, "group.id": "outside", "enable.auto.commit": False,
             "isolation.level": "read_committed", "auto.offset.reset": "earliest",
+            "log_level": 0,
         })  # fmt: skip
         self._consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
         self.messages: list[dict[str, Any]] = []

@@ -80,6 +80,25 @@ def collected() -> Iterator[None]:
 
 
 @pytest.fixture
+def fresh_broker() -> "Iterator[Broker]":
+    """A broker of one's own, to be killed and restarted; only Java can give one."""
+    java = shutil.which("java")
+    folder = Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
+    try:
+        if java is None:
+            raise NoKafka("no java on the PATH")
+        broker = Broker(java, jars(), folder)
+    except NoKafka as error:
+        if "kafka" in os.environ.get("REQUIRE_BACKENDS", "").split(","):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(f"no Kafka of our own: {error}")
+    broker.start()
+    yield broker
+    broker.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
 def kafka_name() -> str:
     """A problem name that no other test has."""
     return f"t{uuid.uuid4().hex[:10]}"

@@ -1,0 +1,52 @@
+"""An app on a port, in a thread of its own."""
+
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Thread
+
+import uvicorn
+from fastapi import FastAPI
+
+from shared.errors import Fatal
+
+
+def listening(host: str, ports: Sequence[int]) -> socket.socket:
+    """A place to listen: the first of `ports` that is free; 0 finds one.
+
+    Raises:
+        Fatal: none can be had.
+    """
+    failure = OSError()
+    for port in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        place = socket.socket(family, socket.SOCK_STREAM)
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            place.bind((host, port))
+        except OSError as error:
+            place.close()
+            failure = error
+            continue
+        return place
+    raise Fatal(
+        f"port {ports[0]} on {host} cannot be used ({failure.strerror}); choose another with --port, "
+        "or --port 0 for a free one"
+    )
+
+
+@contextmanager
+def served(app: FastAPI, place: socket.socket) -> Iterator[int]:
+    """Serve `app` there while the block lasts; the port."""
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, kwargs={"sockets": [place]}, name="web", daemon=True)
+    thread.start()
+    try:
+        yield int(place.getsockname()[1])
+    finally:
+        server.should_exit = True
+        thread.join(timeout=5)
+        place.close()

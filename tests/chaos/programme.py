@@ -1,0 +1,163 @@
+"""Faults one after the other, while events flow; what was injected, when, and how long it was felt.
+
+Every service is a process of its own (`tests/kit/cluster.py`); a fault is over when its service, asked
+of the broker by a client of another make, has consumed everything that was there when it began.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from services import discover
+from shared.log.kafka_topics import PARTITIONED
+from shared.messages.streams import Stream
+from tests.kit.cluster import Cluster
+
+PATIENCE_S = 60.0
+SCORE_PATH = ("validator", "featurizer", "scorer", "joiner", "learner")
+
+
+@dataclass
+class Injected:
+    """One fault: at second `at_s` of the programme; `back_s` later its service had caught up."""
+
+    what: str
+    at_s: float
+    back_s: float
+
+
+@dataclass
+class Programme:
+    """Injects faults into a cluster and measures what comes of them."""
+
+    cluster: Cluster
+    seed: int
+    injected: list[Injected] = field(default_factory=list)
+    restarts: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._began = time.monotonic()
+        self._admin = AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
+        self._ends = Consumer(
+            {"bootstrap.servers": self.cluster.address, "group.id": "ends", "log_level": 0}
+        )
+        self._reads = {service.name: service.reads for service in discover()}
+
+    def kill(self, group: str) -> None:
+        """kill -9, and a supervisor that starts it again."""
+        with self._felt(f"kill -9 {group}", (group,)):
+            self.cluster.signal(signal.SIGKILL, group)
+            self.cluster.start(group)
+
+    def pause(self, groups: tuple[str, ...], seconds: float) -> None:
+        """SIGSTOP, for `seconds`; then it goes on as if nothing had been."""
+        with self._felt(f"SIGSTOP {seconds:g} s {', '.join(groups)}", groups):
+            for group in groups:
+                self.cluster.signal(signal.SIGSTOP, group)
+            time.sleep(seconds)
+            for group in groups:
+                self.cluster.signal(signal.SIGCONT, group)
+
+    def elsewhere(self, what: str, fault: Callable[[], None]) -> None:
+        """A fault of something that all need; it is over when it returns."""
+        with self._felt(what, SCORE_PATH):
+            fault()
+
+    def revive(self) -> None:
+        """What a supervisor does with processes that ended: start them again."""
+        for tag in self.cluster.ended():
+            group, _, instance = tag.rpartition(".")
+            self.restarts[tag] = self.restarts.get(tag, 0) + 1
+            self.cluster.start(group.replace("+", ","), instance=instance)
+
+    def report(self, path: Path, counted: dict[str, Any]) -> dict[str, Any]:
+        """Everything, as JSON in `path`."""
+        backs = sorted(fault.back_s for fault in self.injected)
+        whole = {
+            "seed": self.seed,
+            "faults": len(backs),
+            "back_s": {
+                "p50": backs[len(backs) // 2],
+                "p95": backs[min(len(backs) - 1, int(len(backs) * 0.95))],
+                "max": backs[-1],
+            },
+            "restarts_by_supervisor": self.restarts,
+            **counted,
+            "injected": [asdict(fault) for fault in self.injected],
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(whole, indent=1))
+        return whole
+
+    def _felt(self, what: str, groups: tuple[str, ...]) -> "_Felt":
+        return _Felt(self, what, groups)
+
+    def ends(self, group: str) -> dict[TopicPartition, int]:
+        """Where the inputs of a group end now."""
+        names = [n for part in group.split(",") for n in self._reads[part]]
+        return {
+            tp: self._ends.get_watermark_offsets(tp, timeout=10)[1]
+            for stream in set(names) - _inside(group)
+            for tp in self._partitions(stream)
+        }
+
+    def reached(self, group: str, ends: dict[TopicPartition, int]) -> bool:
+        """Whether the group has consumed up to there; groups without input always have."""
+        name = f"{self.cluster.name}.{group.replace(',', '+')}"
+        wanted = [
+            ConsumerGroupTopicPartitions(
+                name, [TopicPartition(t.topic, t.partition) for t in ends]
+            )
+        ]
+        if not ends:
+            return True
+        found = self._admin.list_consumer_group_offsets(wanted)[name].result(10).topic_partitions
+        at = {(tp.topic, tp.partition): tp.offset for tp in found}
+        return all(end == 0 or at[tp.topic, tp.partition] >= end for tp, end in ends.items())
+
+    def _partitions(self, stream: Stream) -> list[TopicPartition]:
+        count = self.cluster.partitions if stream in PARTITIONED else 1
+        return [TopicPartition(f"{self.cluster.name}.{stream}", p) for p in range(count)]
+
+    def since_s(self) -> float:
+        """Seconds since the programme began."""
+        return time.monotonic() - self._began
+
+
+class _Felt:
+    """Around one fault: waits until it is not felt any more."""
+
+    def __init__(self, programme: Programme, what: str, groups: tuple[str, ...]) -> None:
+        self._programme, self._what = programme, what
+        self._groups = [g for g in groups if g not in ("archiver", "collector")]
+
+    def __enter__(self) -> None:
+        self._at_s = self._programme.since_s()
+
+    def __exit__(self, kind: Any, _error: Any, _trace: Any) -> None:
+        if kind is not None:
+            return
+        over_s = self._programme.since_s()
+        for group in self._groups:
+            ends = self._programme.ends(group)
+            while not self._programme.reached(group, ends):
+                self._programme.revive()
+                time.sleep(0.1)
+                if self._programme.since_s() - over_s > PATIENCE_S:
+                    raise TimeoutError(f"{self._what}: {group} is not back after {PATIENCE_S} s")
+        back_s = round(self._programme.since_s() - over_s, 2)
+        self._programme.injected.append(Injected(self._what, round(self._at_s, 1), back_s))
+
+
+def _inside(group: str) -> set[Stream]:
+    """Streams that a fused group passes on in memory."""
+    parts = group.split(",")
+    fused = {Stream.VALID} if {"validator", "featurizer"} <= set(parts) else set()
+    return fused | ({Stream.FEATURES} if {"featurizer", "scorer"} <= set(parts) else set())

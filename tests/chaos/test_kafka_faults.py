@@ -1,0 +1,130 @@
+"""The electricity example on a real Kafka, every service a process, while everything is shot at.
+
+`make chaos` runs the fast lane, `make chaos-long` (HEADRACE_CHAOS=long) the long one. The seed is
+printed; HEADRACE_CHAOS_SEED repeats one. The report (what was injected, when, what was counted) is
+written to `.cache/chaos/`.
+"""
+
+# isort: off
+from tests.kit.kafka_broker import LEAKS, Broker, collected, fresh_broker, kafka_name
+# isort: on
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.counting import counted, learned
+from tests.chaos.programme import Programme
+from tests.kit.cluster import EACH, Cluster, Producing, Watching, accuracy, half_hours
+from tests.kit.runs import ROOT, run_json, shortened
+
+__all__ = ["collected", "fresh_broker", "kafka_name"]
+pytestmark = [pytest.mark.slow, *LEAKS]
+LONG = os.environ.get("HEADRACE_CHAOS") == "long"
+SEED = int(os.environ.get("HEADRACE_CHAOS_SEED", "20261121"))
+REPORTS = ROOT / ".cache" / "chaos"
+STATEFUL = ("validator", "featurizer", "joiner", "learner", "monitor", "scheduler", "judge")
+SESSION_S, TRANSACTION_S = 6, 8
+PER_S = 40.0
+
+
+@pytest.fixture
+def cluster(fresh_broker: Broker, kafka_name: str, tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(
+        fresh_broker.address, kafka_name, tmp_path, changes={"retraining": {"triggers": []}}
+    )
+    made.start(*EACH)
+    yield made
+    made.stop()
+
+
+def kills(rng: random.Random) -> list[str]:
+    """Each service in turn; 25 cycles, in the long lane 200 for each stateful one."""
+    if LONG:
+        return [service for _ in range(200) for service in rng.sample(STATEFUL, len(STATEFUL))]
+    order = [service for _ in range(3) for service in rng.sample(EACH, len(EACH))]
+    return order[:25]
+
+
+def test_nothing_is_lost_or_doubled_whatever_dies(
+    cluster: Cluster, fresh_broker: Broker, tmp_path: Path
+) -> None:
+    sys.stderr.write(f"seed {SEED}\n")
+    rng = random.Random(SEED)
+    programme = Programme(cluster, SEED)
+    predictions = Watching(cluster.address, f"{cluster.name}.predictions")
+    outcomes = Watching(cluster.address, f"{cluster.name}.outcomes")
+    predictions.start()
+    outcomes.start()
+    rows = half_hours(45_000)
+    warm = Producing(cluster.address, cluster.name, rows[:100], PER_S)
+    warm.start()
+    outcomes.wait(100, 120, cluster)
+    producing = Producing(cluster.address, cluster.name, rows[100:], PER_S)
+    producing.start()
+    for service in kills(rng):
+        time.sleep(rng.uniform(0.0, 0.5))
+        programme.kill(service)
+    for _ in range(4):
+        paused = tuple(rng.sample(EACH[:-1], 3))
+        programme.pause(paused, SESSION_S + 1 if rng.random() < 0.5 else TRANSACTION_S + 2)
+    for how in rng.sample(["kill", "restart", "pause"] * 4, 12):
+        programme.elsewhere(f"broker {how}", lambda how=how: _broker(fresh_broker, how))
+    producing.stop()
+    sent = [f"{i}" for i in ids(rows, 100 + producing.sent)]
+    outcomes.wait(len(sent), 180)
+    predictions.wait(len(sent), 30)
+    time.sleep(1)
+    predictions.stop()
+    outcomes.stop()
+    codes = cluster.stop()
+    assert not producing.failed and set(codes.values()) <= {0}, codes
+    found = counted(sent, predictions.messages, outcomes.messages)
+    saved, folded, learned_count = learned(
+        cluster.address, cluster.name, cluster.problem, tmp_path / "data"
+    )
+    embedded = run_json(
+        shortened(tmp_path / "embedded", len(sent)), tmp_path / "embedded" / "data"
+    )
+    report = programme.report(
+        REPORTS / f"faults-{SEED}.json",
+        {
+            "counted": found,
+            "state_equals_fold": saved == folded,
+            "labels_learned": learned_count,
+            "accuracy": {
+                "on_kafka": accuracy(outcomes.messages),
+                "embedded": embedded["metrics"]["accuracy"],
+            },
+        },
+    )
+    sys.stderr.write(
+        f"{ {name: value for name, value in report.items() if name != 'injected'} }\n"
+    )
+    assert {n: c for n, c in found.items() if n not in ("sent", "predictions")} == {
+        "lost": 0, "doubled": 0, "reordered": 0, "labels_lost": 0, "labels_doubled": 0,
+    }  # fmt: skip
+    assert saved == folded and learned_count == len(sent)
+    assert report["back_s"]["p95"] <= 10
+    assert abs(report["accuracy"]["on_kafka"] - report["accuracy"]["embedded"]) <= 0.01
+
+
+def ids(rows: list[tuple[bytes, bytes]], count: int) -> list[str]:
+    return [json.loads(event)["id"] for event, _ in rows[:count]]
+
+
+def _broker(broker: Broker, how: str) -> None:
+    if how == "pause":
+        broker.kill(signal.SIGSTOP)
+        time.sleep(TRANSACTION_S + 2)
+        broker.kill(signal.SIGCONT)
+        return
+    broker.kill(signal.SIGKILL if how == "kill" else signal.SIGTERM)
+    broker.start()
