@@ -55,7 +55,12 @@ class Embedded:
     """
 
     def __init__(
-        self, problem: Problem, data_dir: Path, settings: Settings, batch_size: int = 1_000
+        self,
+        problem: Problem,
+        data_dir: Path,
+        settings: Settings,
+        batch_size: int = 1_000,
+        beside: Sequence[Follower] = (),
     ) -> None:
         self.problem = problem
         self.data_dir = data_dir
@@ -76,7 +81,7 @@ class Embedded:
         self._archivers: list[Archiver] = []
         if problem.retention.archive:
             self._archivers = [Archiver(wiring.open_archive(data_dir, problem))]
-        followers: list[Follower] = [self.training, *self._archivers]
+        followers: list[Follower] = [self.training, *self._archivers, *beside]
         retention = Retention(problem, [archiver.written for archiver in self._archivers])
         self.runner = Runner(
             self.log, GROUP, self._fuse, batch_size, followers=followers, retention=retention
@@ -125,7 +130,7 @@ class Embedded:
             if folded == 0:
                 if drained and not stay:
                     break
-                stop.wait(_IDLE_S)
+                self.inbox.wait(_IDLE_S)
         self.runner.checkpoint()
         for archiver in self._archivers:
             archiver.flush()
@@ -181,7 +186,8 @@ class Embedded:
 
 def as_append(arrival: Arrival) -> Append:
     """An arrival as the log takes it."""
-    return Append(arrival.stream, arrival.value, arrival.key, int(arrival.time.timestamp() * 1000))
+    at_ms = int(arrival.time.timestamp() * 1000)
+    return Append(arrival.stream, arrival.value, arrival.key, at_ms, arrival.headers)
 
 
 def _start_live() -> Arrival:

@@ -4,7 +4,7 @@ import gc
 import json
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +12,24 @@ from threading import Thread
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
+from services.collector.bodies import events_of
 from services.collector.shell import Replay, ingest, parse_speed
 from services.console.pane import Pane
+from services.console.scoring import scoring
 from services.console.shell import make_app
 from services.console.terminal import Terminal
+from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
 from shared.errors import Fatal, UsageError
+from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
-from shared.runtime.clock import cpu_s, elapsed_s
+from shared.runtime.clock import cpu_s, elapsed_s, now
+from shared.runtime.intake import Document
 from shared.runtime.signals import stop_on_signals
 from shared.settings import load
 
@@ -62,17 +68,30 @@ def run(options: Options) -> None:
         _empty(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
     claim(data_dir, options.problem.read_bytes(), str(path.resolve()) if path else "http")
-    embedded = Embedded(problem, data_dir, load(), options.batch_size)
+    waiters = Waiters(problem.name) if _is_served(options) else None
+    beside = [waiters] if waiters else []
+    embedded = Embedded(problem, data_dir, load(), options.batch_size, beside)
     try:
+        if waiters:
+            waiters.start = {
+                PREDICTIONS: max(0, embedded.log.end(PREDICTIONS) - waiters.remembered),
+                REJECTED: embedded.log.end(REJECTED),
+            }
         source = None
         if path is not None:
             source = Replay(path, options.labels, problem, speed)
-        _drive(embedded, source, options)
+        _drive(embedded, source, options, waiters)
     finally:
         embedded.close()
 
 
-def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
+def _is_served(options: Options) -> bool:
+    return options.port is not None or not options.as_json
+
+
+def _drive(
+    embedded: Embedded, source: Replay | None, options: Options, waiters: Waiters | None
+) -> None:
     started, cpu = elapsed_s(), cpu_s()
     stay = options.stay or source is None
     terminal = Terminal(embedded.problem, quiet=options.as_json)
@@ -85,7 +104,7 @@ def _drive(embedded: Embedded, source: Replay | None, options: Options) -> None:
 
     gc.collect()
     gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
-    with stop_on_signals() as stop, _page(embedded, pane, options) as url, terminal:
+    with stop_on_signals() as stop, _page(embedded, pane, options, waiters) as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
         with Ticks(embedded.submit, live=source is None):
@@ -135,17 +154,17 @@ def _empty(data_dir: Path) -> None:
 
 
 @contextmanager
-def _page(embedded: Embedded, pane: Pane, options: Options) -> Iterator[str | None]:
+def _page(
+    embedded: Embedded, pane: Pane, options: Options, waiters: Waiters | None
+) -> Iterator[str | None]:
     """Serve the page and HTTP ingest on loopback while the run lasts; its URL."""
-    if options.port is None and options.as_json:
+    if waiters is None:
         yield None
         return
     bound = _bound(options.port)
     url = f"http://{HOST}:{bound.getsockname()[1]}"
     app = make_app(pane, embedded.problem, embedded.submit)
-    token = load().api_token
-    secret = token.get_secret_value() if token else None
-    app.include_router(ingest(embedded.problem, embedded.accept, secret))
+    _way_in(app, embedded, waiters)
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
     )
@@ -164,6 +183,18 @@ def _page(embedded: Embedded, pane: Pane, options: Options) -> Iterator[str | No
         bound.close()
 
 
+def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> None:
+    """HTTP ingest and scoring."""
+    problem, token = embedded.problem, load().api_token
+    secret = token.get_secret_value() if token else None
+    app.include_router(ingest(problem, embedded.accept, secret))
+
+    def accept(found: Sequence[Document]) -> None:
+        embedded.accept(events_of(found, problem, now()))
+
+    app.include_router(scoring(problem, accept, waiters, secret))
+
+
 def _bound(port: int | None) -> socket.socket:
     """A listening place: the port asked for, else the usual one or, if that is taken, a free one.
 
@@ -171,7 +202,8 @@ def _bound(port: int | None) -> socket.socket:
         Fatal: the port asked for is taken.
     """
     for candidate in (USUAL_PORT, 0) if port is None else (port,):
-        place = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # asyncio switches Nagle's algorithm off only where the protocol is named: 40 ms an answer
+        place = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             place.bind((HOST, candidate))

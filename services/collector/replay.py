@@ -1,7 +1,7 @@
 """A file as a stream: events, labels and ticks in the order in which life would have brought them."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
@@ -31,6 +31,7 @@ class Arrival(NamedTuple):
     key: str | None
     value: bytes
     time: datetime
+    headers: Mapping[str, bytes] | None = None
 
 
 class _Due(NamedTuple):

@@ -3,9 +3,8 @@
 `POST /events`, `POST /labels`: an answer of 202 means on the log, durably.
 """
 
-import hmac
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -14,16 +13,15 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
 from services.collector.admission import Append, Full, Queue
-from services.collector.bodies import event_key, label_ids, split
+from services.collector.bodies import events_of, labels_of
 from services.collector.replay import Arrival, arrivals
 from services.collector.sources.label_lines import label_lines
 from services.collector.sources.table import rows_of
 from shared.errors import HeadraceError, Reject, UsageError
-from shared.messages.streams import EVENTS, LABELS
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s, now
+from shared.runtime.intake import MOST_BODY_BYTES, documents
 
-MOST_BODY_BYTES = 16 * 1024 * 1024
 MOST_WAITING = 20_000
 """Arrivals that may wait for their commit; more are answered with 429."""
 RETRY_AFTER_S = 1
@@ -138,22 +136,19 @@ def ingest(
 
     @router.post("/events", status_code=202)
     async def events(request: Request) -> dict[str, int]:
-        """One JSON object, a JSON array of them, or JSON lines."""
-        values = await _documents(request, token, most_body_bytes)
-        at = clock()
-        return await _put(queue, [Arrival(EVENTS, event_key(v, problem), v, at) for v in values])
+        """One JSON object, a JSON array of them, JSON lines, or CloudEvents."""
+        found, _ = await documents(request, token, most_body_bytes)
+        return await _put(queue, events_of(found, problem, clock()))
 
     @router.post("/labels", status_code=202)
     async def labels(request: Request) -> dict[str, int]:
         """`{"id", "label", "time"?, "source"?, "revoked"?}`: one, an array, or JSON lines."""
-        values = await _documents(request, token, most_body_bytes)
+        found, _ = await documents(request, token, most_body_bytes)
         try:
-            ids = label_ids(values)
+            labels = labels_of(found, clock())
         except Reject as why:
             raise HTTPException(400, why.reason) from why
-        at = clock()
-        pairs = zip(ids, values, strict=True)
-        return await _put(queue, [Arrival(LABELS, name, value, at) for name, value in pairs])
+        return await _put(queue, labels)
 
     return router
 
@@ -168,34 +163,3 @@ async def _put(queue: Queue, arrivals: list[Arrival]) -> dict[str, int]:
     except HeadraceError as error:
         raise HTTPException(503, f"Not written, send it again: {error}", later) from error
     return {"accepted": len(arrivals)}
-
-
-async def _documents(request: Request, token: str | None, most_bytes: int) -> Sequence[bytes]:
-    _authorise(request, token)
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise HTTPException(415, f"Content-Encoding {encoding} is not read; send it plain.")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most_bytes:
-            raise HTTPException(
-                413, f"The body is larger than {most_bytes} bytes; send it in parts."
-            )
-    values = split(bytes(body), request.headers.get("content-type", ""))
-    if not values:
-        raise HTTPException(400, "The body is empty; send JSON: an object, an array, or lines.")
-    return values
-
-
-def _authorise(request: Request, token: str | None) -> None:
-    """Also keeps web pages of other origins out: a browser names the page's origin."""
-    origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
-        raise HTTPException(403, f"Requests from pages of {origin} are not taken.")
-    if token is None:
-        return
-    given = request.headers.get("authorization", "")
-    if not hmac.compare_digest(given.encode("latin-1"), f"Bearer {token}".encode()):
-        text = "Send the header `Authorization: Bearer …` with the token in HEADRACE_API_TOKEN."
-        raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})

@@ -7,6 +7,7 @@ from math import isfinite
 import msgspec
 
 from shared.errors import Reject
+from shared.messages.cloudevents import plain_label
 from shared.messages.codec import decode
 from shared.messages.labels import class_key
 from shared.messages.streams import LABELS, OUTCOMES, PREDICTIONS, REJECTED
@@ -86,7 +87,8 @@ class Joiner:
         return [self._first(prediction, label, record, early.timestamp_ms)]
 
     def _labelled(self, record: Record) -> Iterable[Out]:
-        label = self._checked(decode(LABELS, record.value))
+        value = plain_label(record.value, record.headers)
+        label = self._checked(decode(LABELS, value))
         prediction = self._waiting.get(label.id)
         if prediction is not None:
             if label.revoked:
@@ -104,7 +106,7 @@ class Joiner:
             raise Reject(
                 f"a second label for {label.id}, which waits for its event", "label_twice"
             )
-        early = _Early(record.value, record.offset, record.timestamp_ms)
+        early = _Early(value, record.offset, record.timestamp_ms)
         forgotten = self._early.put(label.id, early)
         return () if forgotten is None else [self._unknown(forgotten, record)]
 

@@ -1,7 +1,7 @@
 """Events become valid or rejected."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from services.validator.checks import Checks
@@ -11,6 +11,7 @@ from services.validator.ids import NewestIds
 from shared.errors import Reject
 from shared.features.keys import Keys
 from shared.features.past import Plan
+from shared.messages.cloudevents import Attributes, opened
 from shared.messages.streams import REJECTED, VALID
 from shared.messages.types import Valid
 from shared.problem.durations import duration_text
@@ -71,10 +72,15 @@ class Validator:
         Raises:
             Reject: it cannot be used.
         """
-        fields = decode_event(record.value, self._most_bytes)
-        name = self._name(fields, record)
-        time = self._time_of(fields, record)
-        key = None if self._key is None else _name_in(fields, self._key, "key")
+        value, cloud = record.value, None
+        if record.headers is not None:
+            value, cloud = opened(value, record.headers)
+        fields = decode_event(value, self._most_bytes)
+        name = self._name(fields, record, cloud)
+        time = self._time_of(fields, record, cloud)
+        key = self._key_of(fields, cloud)
+        has_id = self._id is not None or cloud is not None
+        has_time = self._time is not None or (cloud is not None and cloud.time is not None)
         for number, low, high, apply in self._numbers:
             value = fields.get(number)
             if value.__class__ is not float or not low <= value <= high:
@@ -84,23 +90,38 @@ class Validator:
             if value.__class__ is not str or value not in known:
                 apply(fields)
         self._checks.apply(fields)
-        if self._id is not None and name in self._ids:
+        if has_id and name in self._ids:
             raise Reject(
                 f"an event with the id {shown(name)} was there before", "duplicate", self._id
             )
-        late = self._time is not None and self._late(key or "", time)
-        if self._id is not None:
+        late = has_time and self._late(key or "", time)
+        if has_id:
             self._ids.add(name)
         for mapped in self._mapped:
             fields.pop(mapped, None)
         return Valid(name, time, fields, key, late)
 
-    def _name(self, fields: Mapping[str, Any], record: Record) -> str:
-        if self._id is None:
-            return f"{self._problem}.{record.stream}:{record.partition}:{record.offset}"
-        return _name_in(fields, self._id, "id")
+    def _name(self, fields: Mapping[str, Any], record: Record, cloud: Attributes | None) -> str:
+        if self._id is not None:
+            return _name_in(fields, self._id, "id")
+        if cloud is not None:
+            return _name_in({"ce_id": cloud.id}, "ce_id", "id")
+        return f"{self._problem}.{record.stream}:{record.partition}:{record.offset}"
 
-    def _time_of(self, fields: Mapping[str, Any], record: Record) -> datetime:
+    def _key_of(self, fields: Mapping[str, Any], cloud: Attributes | None) -> str | None:
+        if self._key is not None:
+            return _name_in(fields, self._key, "key")
+        if cloud is None or cloud.subject is None:
+            return None
+        return _name_in({"ce_subject": cloud.subject}, "ce_subject", "key")
+
+    def _time_of(
+        self, fields: Mapping[str, Any], record: Record, cloud: Attributes | None
+    ) -> datetime:
+        if self._time is None and cloud is not None and cloud.time is not None:
+            if self._ahead is not None:
+                self._not_ahead(cloud.time, record)
+            return cloud.time.astimezone(UTC)
         if self._time is None:
             try:
                 return EPOCH + timedelta(milliseconds=record.timestamp_ms)
@@ -126,7 +147,7 @@ class Validator:
         arrived = timedelta(milliseconds=record.timestamp_ms)
         if time - EPOCH - arrived > (self._ahead or timedelta(0)):
             raise Reject(
-                f"{self._time} is {time_text(time)}, further ahead of its arrival than "
+                f"{self._time or 'ce_time'} is {time_text(time)}, further ahead of its arrival than "
                 f"events.allow_ahead ({duration_text(self._ahead or timedelta(0))})",
                 "ahead",
                 self._time,
@@ -141,8 +162,8 @@ class Validator:
             before = EPOCH + timedelta(microseconds=newest_us)
             of = f" of {shown(key)}" if key else ""
             raise Reject(
-                f"{self._time} is {time_text(time)}, but an event{of} at {time_text(before)} came "
-                f"before; events.allow_backwards is {self._backwards}",
+                f"{self._time or 'ce_time'} is {time_text(time)}, but an event{of} at "
+                f"{time_text(before)} came before; events.allow_backwards is {self._backwards}",
                 "backwards",
                 self._time,
             )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import Future
 from queue import Empty, Full, Queue
+from threading import Event
 
 from shared.errors import HeadraceError
 from shared.log.port import Append, Log
@@ -17,6 +18,7 @@ class Inbox:
 
     def __init__(self, most: int = 64) -> None:
         self._queue: Queue[tuple[Sequence[Append], Future[None]]] = Queue(most)
+        self._filled = Event()
 
     def put(self, records: Sequence[Append]) -> "Future[None]":
         """Hand in records.
@@ -29,10 +31,16 @@ class Inbox:
             self._queue.put_nowait((records, done))
         except Full:
             raise Busy("the log is behind; try again in a second") from None
+        self._filled.set()
         return done
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when something waits, or after that time."""
+        self._filled.wait(timeout_s)
 
     def drain(self, log: Log, group: str = "inbox") -> int:
         """Append all that waits, in one transaction (group commit); how many records."""
+        self._filled.clear()
         waiting: list[tuple[Sequence[Append], Future[None]]] = []
         while True:
             try:

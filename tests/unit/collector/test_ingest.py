@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.collector.bodies import split
 from services.collector.replay import Arrival
 from services.collector.shell import ingest
 from shared.errors import Retryable
 from shared.messages.streams import EVENTS, LABELS
 from shared.problem.spec import Problem
+from shared.runtime.intake import split
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 PROBLEM = Problem.model_validate(
