@@ -3,15 +3,12 @@
 import gc
 import json
 import shutil
-import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
 
 import typer
-import uvicorn
 from fastapi import FastAPI
 
 from services.collector.bodies import events_of
@@ -24,7 +21,8 @@ from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
-from shared.errors import Fatal, UsageError
+from services.web import listening, served
+from shared.errors import UsageError
 from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
@@ -161,26 +159,20 @@ def _page(
     if waiters is None:
         yield None
         return
-    bound = _bound(options.port)
-    url = f"http://{HOST}:{bound.getsockname()[1]}"
     app = make_app(pane, embedded.problem, embedded.submit)
     _way_in(app, embedded, waiters)
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = Thread(target=server.run, kwargs={"sockets": [bound]}, name="page", daemon=True)
-    thread.start()
+    place = listening(HOST, (USUAL_PORT, 0) if options.port is None else (options.port,))
     note = embedded.data_dir / "url"
-    note.write_text(url)
     try:
-        yield url
+        with served(app, place) as port:
+            url = f"http://{HOST}:{port}"
+            note.write_text(url)
+            try:
+                yield url
+            finally:
+                pane.close()
     finally:
         note.unlink(missing_ok=True)
-        pane.close()
-        server.should_exit = True
-        thread.join(timeout=5)
-        bound.close()
 
 
 def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> None:
@@ -193,23 +185,3 @@ def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> None:
         embedded.accept(events_of(found, problem, now()))
 
     app.include_router(scoring(problem, accept, waiters, secret))
-
-
-def _bound(port: int | None) -> socket.socket:
-    """A listening place: the port asked for, else the usual one or, if that is taken, a free one.
-
-    Raises:
-        Fatal: the port asked for is taken.
-    """
-    for candidate in (USUAL_PORT, 0) if port is None else (port,):
-        # asyncio switches Nagle's algorithm off only where the protocol is named: 40 ms an answer
-        place = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            place.bind((HOST, candidate))
-        except OSError as error:
-            place.close()
-            failure = error
-            continue
-        return place
-    raise Fatal(f"port {port} on {HOST} cannot be used ({failure.strerror}); try --port 0")
