@@ -22,7 +22,7 @@ ERROR_SETTLE_EVENTS = 200
 """Predictions from an error alarm to the second look at its cause."""
 
 
-_ZERO, _ONE = np.zeros(1), np.ones(1)
+_ONE = np.ones(1)
 
 
 class _Part(Protocol):
@@ -55,6 +55,7 @@ class Monitor:
         self._answers = Answers(problem)
         self._labels = Gap(problem.drift.label_gap)
         self._rejects = Rates(1)
+        self._accepted = 0  # predictions that `_rejects` is still to be told
         self._episodes = Episodes()
         self._at = 0
         self._look_at = -1
@@ -89,7 +90,7 @@ class Monitor:
             self._episodes.add(found, at)
         for found in self._answers.predicted(prediction, time):
             self._episodes.add(found, at)
-        self._rejects.update(_ZERO)
+        self._accepted += 1
         if self._labels.event():
             self._episodes.add(_stopped(self._labels.waiting, time), at, delay=0)
         if at == self._look_at:
@@ -113,6 +114,7 @@ class Monitor:
         """Events only: a label that is refused says nothing about the source of events."""
         if self._last is None or not rejected.topic.endswith(EVENTS):
             return
+        self._tell_accepted()
         if self._rejects.update(_ONE) < self._budget:
             return
         rate = float(self._rejects.rate[0])
@@ -124,6 +126,12 @@ class Monitor:
             f"many more events are rejected than before, the last by `{rejected.check}`",
         )  # fmt: skip
         self._episodes.add(found, self._at)
+
+    def _tell_accepted(self) -> None:
+        """What is not rejected, all at once when it matters."""
+        if self._accepted:
+            self._rejects.zeros(self._accepted)
+            self._accepted = 0
 
     def _controlled(self, control: Control) -> Iterator[Alert]:
         time = control.time
@@ -183,6 +191,7 @@ class Monitor:
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry of scalars, and one an array that changed."""
+        self._tell_accepted()
         moment = self._inputs.moment if self._inputs else None
         state = _State(
             self._at, self._feature_set, self._last, self._look_at,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.monitor.episodes import Found
-from shared.drift import FROZEN, Constancy, Detector, Ranks, Rates, combine, unit_change
+from shared.drift import FROZEN, Constancy, Detector, Ranks, Rates, Together, combine, unit_change
 from shared.drift.cause import INPUT_SHARE
 from shared.messages.types import RankedFeature
 
@@ -39,6 +39,7 @@ class Inputs:
         self._ranks = Ranks(p, n_ref)
         self._missing = Rates(p)
         self._constancy = Constancy(p, budget_events)
+        self._together = Together(self._constancy, self._missing, self._ranks)
         self._recent = np.full((SETTLE_EVENTS, p), np.nan)
 
     @property
@@ -58,14 +59,14 @@ class Inputs:
         row = self._recent[at % SETTLE_EVENTS]
         row[:] = list(map(features.get, self._names))
         found: list[Found] = []
-        if self._constancy.update(row):
+        broken, missing, evidence = self._together.update(row)
+        if broken:
             found += self._broken(time)
-        evidence = self._missing.update(np.isnan(row).astype(np.float64))
-        if evidence < self._calm:
+            evidence = self._ranks.update(row)
+        if missing < self._calm:
             self.moment.calm_missing = time
-        elif evidence >= self._budget:
+        elif missing >= self._budget:
             found += self._gone(time)
-        evidence = self._ranks.update(row)
         if evidence < self._calm:
             self.moment.calm_values = time
         elif evidence >= self._budget and self.moment.settle_at < 0:

@@ -13,6 +13,7 @@ from shared.drift.ranks import Ranks
 from shared.drift.rates import Rates
 from shared.drift.source import FROZEN, WENT_LIVE, Constancy, Gap
 from shared.drift.table import DETECTORS
+from shared.drift.together import Together
 from shared.drift.unit import UNITS, Unit, unit_change
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Gap",
     "Ranks",
     "Rates",
+    "Together",
     "Unit",
     "Verdict",
     "combine",

@@ -199,7 +199,6 @@ class Ranks:
 
     def __init__(self, n_series: int, n_ref: int = 2_000, seed: int = 1) -> None:
         p = n_series
-        self._seed = seed
         state = RankState(
             values=np.zeros((p, n_ref)),
             seen=np.zeros(p, np.int64),
@@ -213,7 +212,9 @@ class Ranks:
             bets=np.zeros((p, BETS)),
             evidence=np.zeros(p),
         )
-        self._state, self._block = packed(state)
+        self._state, block = packed(state)
+        self.arguments = (block, LOG_BETS, seed)
+        """What `update_ranks` takes after the row."""
 
     @property
     def evidence(self) -> F64:
@@ -232,7 +233,7 @@ class Ranks:
 
     def update(self, row: F64) -> float:
         """Take `row` [p]; returns the mean evidence."""
-        return float(update_ranks(row, self._block, LOG_BETS, self._seed))
+        return float(update_ranks(row, *self.arguments))
 
     def reset(self, series: Bool) -> None:
         """The marked series take a new reference from their next values."""

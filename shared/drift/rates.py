@@ -98,6 +98,13 @@ def update_rates(row: F64, s: RateState, odds: F64, n_ref: int) -> float:
     return float(np.mean(s.evidence))
 
 
+@njit(cache=True)
+def _zeros(times: int, s: RateState, odds: F64, n_ref: int) -> None:
+    row = np.zeros(s.seen.shape[0])
+    for _ in range(times):
+        update_rates(row, s, odds, n_ref)
+
+
 class Rates:
     """The odds e-detector over `n_series` 0/1 series (a `Detector`); any value > 0 is a one.
 
@@ -107,18 +114,19 @@ class Rates:
     def __init__(self, n_series: int, n_ref: int = 200, two_sided: bool = False) -> None:
         p = n_series
         falling = tuple(1 / x for x in ODDS) if two_sided else ()
-        self._odds = np.array(ODDS + falling)
-        self._n_ref = n_ref
+        odds = np.array(ODDS + falling)
         state = RateState(
             seen=np.zeros(p),
             ones=np.zeros(p),
-            bets=np.zeros((p, len(self._odds))),
+            bets=np.zeros((p, len(odds))),
             evidence=np.zeros(p),
             filled=np.zeros((p, len(BLOCKS)), np.int64),
             open_sum=np.zeros((p, len(BLOCKS))),
             blocks=np.zeros((p, len(BLOCKS), 3)),
         )
-        self._state, self._block = packed(state)
+        self._state, block = packed(state)
+        self.arguments = (block, odds, n_ref)
+        """What `update_rates` takes after the row."""
 
     @property
     def evidence(self) -> F64:
@@ -133,11 +141,15 @@ class Rates:
     @property
     def kappa(self) -> F64:
         """[p] variance inflation by autocorrelation, from the block means so far."""
-        return np.array([_kappa(j, self._block) for j in range(len(self._state.seen))])
+        return np.array([_kappa(j, self.arguments[0]) for j in range(len(self._state.seen))])
 
     def update(self, row: F64) -> float:
         """Take `row` [p]; returns the mean evidence."""
-        return float(update_rates(row, self._block, self._odds, self._n_ref))
+        return float(update_rates(row, *self.arguments))
+
+    def zeros(self, times: int) -> None:
+        """Take `times` rows of zeros."""
+        _zeros(times, *self.arguments)
 
     def reset(self, series: Bool) -> None:
         """The marked series start anew."""

@@ -77,7 +77,7 @@ class Constancy:
 
     def __init__(self, n_series: int, budget_events: float = 100_000.0) -> None:
         p = n_series
-        self._log_budget = float(np.log(p * budget_events)) if p else 0.0
+        log_budget = float(np.log(p * budget_events)) if p else 0.0
         self.found = np.zeros(p, np.int64)
         """[p] what the last row showed: 0, `FROZEN` or `WENT_LIVE`."""
         state = ConstancyState(
@@ -89,7 +89,9 @@ class Constancy:
             constant=np.zeros(p, np.bool_),
             held=np.zeros(p, np.bool_),
         )
-        self._state, self._block = packed(state)
+        self._state, block = packed(state)
+        self.arguments = (block, log_budget, self.found)
+        """What `update_constancy` takes after the row."""
 
     @property
     def run(self) -> I64:
@@ -103,7 +105,7 @@ class Constancy:
 
     def update(self, row: F64) -> bool:
         """Take `row` [p] (NaN: no value); True if `found` holds anything."""
-        return bool(update_constancy(row, self._block, self._log_budget, self.found))
+        return bool(update_constancy(row, *self.arguments))
 
     def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
         """Copies of the state."""
