@@ -1,9 +1,9 @@
-"""Follows committed predictions and outcomes, and writes them in ranges."""
+"""Follows committed predictions and outcomes, and writes them in ranges, each partition by itself."""
 
 from collections.abc import Sequence
 
 from shared.archive.port import Archive
-from shared.messages.streams import OUTCOMES, PREDICTIONS, Stream
+from shared.messages.streams import OUTCOMES, PREDICTIONS, place
 from shared.messages.types import Prediction
 from shared.stage import Record
 
@@ -23,16 +23,17 @@ class Archiver:
     def __init__(self, archive: Archive, range_records: int = RANGE_RECORDS) -> None:
         self._archive = archive
         self._size = range_records
-        self._first = {stream: self._resume_at(stream) for stream in self.streams}
-        self._gathered: dict[Stream, list[Prediction]] = {stream: [] for stream in self.streams}
+        places = [*map(str, self.streams), *archive.places()]
+        self._first = {name: self._resume_at(name) for name in places}
+        self._gathered: dict[str, list[Prediction]] = {}
 
     def position(self) -> dict[str, int]:
-        """The next offset wanted, by stream. After a restart a short last range is read again."""
-        return {str(stream): self._next(stream) for stream in self.streams}
+        """The next offset wanted, by place. After a restart a short last range is read again."""
+        return {name: at + len(self._gathered.get(name, ())) for name, at in self._first.items()}
 
     def written(self) -> dict[str, int]:
-        """The first offset that no full range holds, by stream: what the log must still keep."""
-        return {str(stream): first for stream, first in self._first.items()}
+        """The first offset that no full range holds, by place: what the log must still keep."""
+        return dict(self._first)
 
     def follow(self, records: Sequence[Record]) -> None:
         """Take committed records, in order; repeats are passed over.
@@ -41,36 +42,33 @@ class Archiver:
             Fatal, Retryable: the archive could not write; the same records may be given again.
         """
         for record in records:
-            stream = record.stream
-            gathered = self._gathered[stream]
-            ahead = record.offset - self._first[stream] - len(gathered)
+            name = place(record.stream, record.partition)
+            gathered = self._gathered.setdefault(name, [])
+            ahead = record.offset - self._first.setdefault(name, 0) - len(gathered)
             if ahead < 0:
                 continue
             if ahead > 0 or len(gathered) >= self._size:
-                self._write(stream)
-                self._first[stream] += ahead
-            self._gathered[stream].append(record.value)
-        for stream in self.streams:
-            if len(self._gathered[stream]) >= self._size:
-                self._write(stream)
+                self._write(name)
+                self._first[name] += ahead
+            self._gathered[name].append(record.value)
+        for name, gathered in self._gathered.items():
+            if len(gathered) >= self._size:
+                self._write(name)
 
     def flush(self) -> None:
         """Write what is gathered, so that the files hold all that was followed; then go on."""
-        for stream in self.streams:
-            self._archive.write(stream, self._first[stream], self._gathered[stream])
+        for name, gathered in self._gathered.items():
+            self._archive.write(name, self._first[name], gathered)
 
-    def _next(self, stream: Stream) -> int:
-        return self._first[stream] + len(self._gathered[stream])
+    def _write(self, name: str) -> None:
+        gathered = self._gathered[name]
+        self._archive.write(name, self._first[name], gathered)
+        self._first[name] += len(gathered)
+        self._gathered[name] = []
 
-    def _write(self, stream: Stream) -> None:
-        gathered = self._gathered[stream]
-        self._archive.write(stream, self._first[stream], gathered)
-        self._first[stream] += len(gathered)
-        self._gathered[stream] = []
-
-    def _resume_at(self, stream: Stream) -> int:
+    def _resume_at(self, name: str) -> int:
         """The end of what is held; the start of the last range when it is a short one."""
-        ranges = self._archive.ranges(stream)
+        ranges = self._archive.ranges(name)
         if not ranges:
             return 0
         first, end = ranges[-1]

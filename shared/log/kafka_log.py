@@ -21,8 +21,8 @@ from shared.log.kafka_seat import Seat
 from shared.log.kafka_state import Row, records
 from shared.log.kafka_topics import PARTITIONED, Places, count_partitions, create_missing
 from shared.log.memory import MemoryTransaction
-from shared.log.port import WRITER, Append, Checkpoint, Position, place, stream_at
-from shared.messages.streams import CHECKPOINTS, RAW, Stream
+from shared.log.port import WRITER, Append, Checkpoint, Position
+from shared.messages.streams import CHECKPOINTS, RAW, Stream, place, stream_at
 from shared.stage import Record
 
 

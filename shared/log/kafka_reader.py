@@ -23,8 +23,8 @@ from shared.log.kafka_clients import Clients
 from shared.log.kafka_state import Row, State
 from shared.log.kafka_tails import Tails
 from shared.log.kafka_topics import Places
-from shared.log.port import Position, stream_at
-from shared.messages.streams import CHECKPOINTS, EVENTS, RAW, Stream
+from shared.log.port import Position
+from shared.messages.streams import CHECKPOINTS, EVENTS, RAW, Stream, stream_at
 from shared.stage import Record
 
 NUMBER = "n"

@@ -11,8 +11,15 @@ from kafka import TopicPartition, errors
 
 from shared.errors import Fatal
 from shared.log.kafka_clients import Clients, translated
-from shared.log.port import place
-from shared.messages.streams import CHECKPOINTS, EVENTS, FEATURES, PREDICTIONS, VALID, Stream
+from shared.messages.streams import (
+    CHECKPOINTS,
+    EVENTS,
+    FEATURES,
+    PREDICTIONS,
+    VALID,
+    Stream,
+    place,
+)
 
 PARTITIONED = frozenset({EVENTS, VALID, FEATURES, PREDICTIONS, CHECKPOINTS})
 """Streams with P partitions each."""

@@ -17,7 +17,7 @@ from typing import Protocol
 
 import msgspec
 
-from shared.messages.streams import Stream
+from shared.messages.streams import Stream, place
 from shared.stage import Record
 
 Position = dict[str, int]
@@ -108,16 +108,6 @@ class Log(LogReader, Protocol):
     def trim(self, stream: Stream, before: int) -> int:
         """Forget records of `stream` below offset `before`; how many went. Ends stay as they are."""
         ...
-
-
-def place(stream: Stream, partition: int = 0) -> str:
-    """The name of one partition of a stream."""
-    return f"{stream}/{partition}" if partition else str(stream)
-
-
-def stream_at(name: str) -> Stream:
-    """The stream of the place `name`."""
-    return Stream(name.partition("/")[0])
 
 
 def advanced(position: Position, records: Iterable[Record]) -> Position:

@@ -27,3 +27,13 @@ CHECKPOINTS = Stream.CHECKPOINTS
 
 RAW = frozenset({EVENTS, LABELS})
 """Streams that the outside writes: their bytes are kept as they came."""
+
+
+def place(stream: Stream, partition: int = 0) -> str:
+    """The name of one partition of a stream."""
+    return f"{stream}/{partition}" if partition else str(stream)
+
+
+def stream_at(name: str) -> Stream:
+    """The stream of the place `name`."""
+    return Stream(name.partition("/")[0])
