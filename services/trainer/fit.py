@@ -164,15 +164,20 @@ class _Fit:
             f"({self.metric.name} {figure:.4g}) and was fitted again on {len(self.plan.train):,} rows"
         )
 
+    def _library_object(self, estimator: Any) -> bytes | None:
+        if not self.problem.retraining.keep_estimator:
+            return None
+        from shared.registry.estimator import estimator_to_bytes  # skops: 0.6 s of CPU to import
+
+        library = estimator_to_bytes(estimator)
+        return library if len(library) <= ESTIMATOR_LIMIT_BYTES else None
+
     def _pack(
         self, outcome: FitResult, race: Race, best: Trial, anchor: Anchor, estimator: Any
     ) -> None:
         """Artefact, library object and manifest of an accepted candidate."""
-        from shared.registry.estimator import estimator_to_bytes  # skops: 0.4 s of CPU to import
-
         outcome.artefact = anchor_to_bytes(anchor)
-        library = estimator_to_bytes(estimator)
-        outcome.estimator = library if len(library) <= ESTIMATOR_LIMIT_BYTES else None
+        outcome.estimator = self._library_object(estimator)
         job, c = self.request.job, race.comparison
         outcome.manifest = Manifest(
             problem=self.problem.name,

@@ -191,7 +191,7 @@ class LocalTraining:
         path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
         with (self._directory / "worker.log").open("wb") as log:
             worker = subprocess.Popen(  # noqa: S603  our own module, no shell
-                COMMAND,
+                [*COMMAND, self._problem.task],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

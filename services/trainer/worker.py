@@ -1,9 +1,10 @@
 """The process that fits: it imports once, then forks one child a job.
 
-`python -m services.trainer.worker` reads one task a line from standard input and answers one line a
-task. A child has limits that the kernel keeps: a timer that kills it, and an address space. However a
-child ends, there is a durable result, so that every replay sees the same; only when this process is
-told to end (its input is closed) is a running job dropped without one, to be fitted anew later.
+`python -m services.trainer.worker TASK` (the problem's task: `binary`, ...) reads one fit a line from
+standard input and answers one line each. A child has limits that the kernel keeps: a timer that kills
+it, and an address space. However a child ends, there is a durable result, so that every replay sees the
+same; only when this process is told to end (its input is closed) is a running job dropped without one,
+to be fitted anew later.
 """
 
 import ctypes
@@ -17,22 +18,27 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import msgspec
 import numpy as np
 
-from services.trainer.fit import fit
+from services.trainer.lean import later, without
 from services.trainer.request import Answer, FitRequest, FitResult, Task, failed, rows_of
 from shared.durable import write_durably
 from shared.errors import HeadraceError
+from shared.evaluation.baselines import replayed
 from shared.models.artefact import anchor_from_bytes
+from shared.models.port import Task as ModelTask
+from shared.models.prequential import compile_walk
 from shared.models.rows import matrix
-from shared.models.stacker import Stacker
 from shared.models.trees_anchor import compile_traversal
 from shared.problem.spec import Problem
+
+# scikit-learn takes both along: half of its imports, for nothing that a fit calls
+with without("pandas"), later("scipy.stats"):
+    from services.trainer.fit import fit
 
 NICENESS = 10
 LATENCY_ROWS = 64
@@ -48,21 +54,19 @@ def main() -> None:
             number, signal.SIG_IGN
         )  # the run that started us decides, by closing our input
     os.nice(NICENESS)
-    _warm_up()
+    _warm_up(cast(ModelTask, sys.argv[1]))
     gc.freeze()  # what is imported by now is not copied by children
     _say(Answer(cpu_seconds=_cpu_seconds()))
     for line in _lines():
         _say(_serve(msgspec.json.decode(line, type=Task)))
 
 
-def _warm_up() -> None:
+def _warm_up(task: ModelTask) -> None:
     """Load the compiled code that every child needs, once."""
-    said, y = np.full((2, 2, 2), 0.5, np.float32), np.array([0, 1])
-    logits, blend = Stacker("binary", ("a", "b")), Stacker("regression", ("a", "b"))
-    logits.learn_many(said, logits.predict_many(said).members, y)
-    blend.learn_many(said[:, :, :1], blend.predict_many(said[:, :, :1]).members, y * 1.0)
+    compile_walk(task)
     compile_traversal()
-    import_module("shared.registry.estimator")  # skops: each child would pay its 0.4 s again
+    none = np.zeros(1, np.int64)
+    replayed(np.zeros((1, 1)), np.zeros(1), none, none)
 
 
 def _serve(task: Task) -> Answer:

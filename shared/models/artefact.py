@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.errors import UntrustedArtefact
 from shared.models.anchors import anchor_of
-from shared.models.codec import pack, unpack
+from shared.models.packed import pack, unpack
 from shared.models.port import Anchor
 
 MAX_ANCHOR_BYTES = 256 * 1024 * 1024

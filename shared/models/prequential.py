@@ -12,7 +12,7 @@ from numba import njit
 from shared.models import blend, logit_mix
 from shared.models.blend_stacker import BlendStacker
 from shared.models.logit_stacker import LogitStacker, floor_of
-from shared.models.port import F32, F64, FAST, I64, Labels
+from shared.models.port import F32, F64, FAST, I64, Labels, Task
 from shared.models.stacker import Stacker
 
 HALF_BITS = 11  # of a float16's fraction, the leading one included
@@ -96,3 +96,13 @@ def walk(
         )  # fmt: skip
     else:
         raise TypeError(f"there is no compiled walk for {type(mixer).__name__}")
+
+
+def compile_walk(task: Task) -> None:
+    """Compile the walk of a task's stackers (see `warm.py`)."""
+    regression = task == "regression"
+    said = np.full((2, 2, 1 if regression else 2), 0.5, np.float32)
+    stacker = Stacker(task, ("a", "b"))
+    members, mean = stacker.predict_many(said).members, np.zeros((2, said.shape[2]))
+    y = np.zeros(2, np.float64 if regression else np.int64)
+    walk(stacker, said, y, np.arange(2), np.array([0, 1, 1]), 0, 2, members, mean)

@@ -9,6 +9,7 @@ import numpy as np
 from shared.models.codec import from_bytes, to_bytes
 from shared.models.pool import Pool
 from shared.models.port import Task
+from shared.models.prequential import compile_walk
 from shared.models.trees_anchor import compile_traversal
 
 
@@ -35,6 +36,7 @@ def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
     pool.learn_many(x, y, scored.said, members, scored.layout)
     from_bytes(to_bytes(pool)).skip(1)
     compile_traversal()
+    compile_walk(task)  # for training, which finds it in the cache
 
 
 if __name__ == "__main__":

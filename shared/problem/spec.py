@@ -140,6 +140,9 @@ class Retraining(Part):
     since_drift: bool = False
     """Leave out what lies before the newest page (if `minimum` rows remain)."""
     candidates: list[str] = Field(["logistic", "boosting", "forest"])
+    keep_estimator: bool = False
+    """Beside the arrays that are served, keep scikit-learn's own object of each accepted model (skops),
+    for use elsewhere; a second of CPU a job."""
     budget: Budget = Budget()
 
 

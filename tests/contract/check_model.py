@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from shared.models.codec import pack, unpack
+from shared.models.packed import pack, unpack
 from shared.models.port import F64, Arrays, Labels, State
 
 

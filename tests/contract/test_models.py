@@ -5,8 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.models import EXPERTS, Bank, Pool, Stacker, TreesAnchor
+from shared.models.bank import Bank
+from shared.models.pool import Pool
 from shared.models.port import F32, F64, Arrays, Labels, Scored, State, Task
+from shared.models.stacker import Stacker
+from shared.models.table import EXPERTS
+from shared.models.trees_anchor import TreesAnchor
 from tests.contract.check_model import check_model
 from tests.unit.models.streams import noisy_stream
 

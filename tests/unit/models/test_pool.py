@@ -11,7 +11,8 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from shared.errors import Reject, UntrustedArtefact
 from shared.models import river_expert
 from shared.models.bank import Bank
-from shared.models.codec import from_bytes, to_bytes, unpack
+from shared.models.codec import from_bytes, to_bytes
+from shared.models.packed import unpack
 from shared.models.pool import Pool
 from shared.models.port import F64, Labels, Scored, Task
 from shared.models.said import pack, pack_many, unpack_many

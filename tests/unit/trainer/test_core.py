@@ -120,7 +120,7 @@ def test_the_end_waits_for_nobody_and_a_cancelled_job_is_forgotten() -> None:
 
 def test_an_accepted_job_makes_a_signed_shadow() -> None:
     rows = world.outcomes(700)
-    spec = world.problem(retraining={"candidates": ["boosting"]})
+    spec = world.problem(retraining={"candidates": ["boosting"], "keep_estimator": True})
     training = InlineTraining(lambda start, end: world.raw(rows[start:end]), spec, world.NAMES)
     blobs = Blobs()
     tools = _tools(training, blobs)

@@ -17,7 +17,8 @@ TREES = {"candidates": ["logistic", "boosting"]}
 
 @pytest.fixture(scope="module")
 def accepted() -> FitResult:
-    return fit(world.request(world.outcomes(900), world.problem(retraining=TREES)))
+    kept = {**TREES, "keep_estimator": True}
+    return fit(world.request(world.outcomes(900), world.problem(retraining=kept)))
 
 
 def test_better_candidate_is_accepted_with_a_full_board(accepted: FitResult) -> None:
@@ -59,8 +60,19 @@ def test_artefact_and_export_are_what_the_manifest_names(accepted: FitResult) ->
     assert np.abs(served - exported).max() < 1e-6
 
 
+def test_the_library_object_is_kept_only_where_the_problem_asks_for_it(
+    accepted: FitResult,
+) -> None:
+    result = fit(world.request(world.outcomes(900), world.problem(retraining=TREES)))
+    assert result.artefact == accepted.artefact
+    assert result.estimator is None
+    assert result.manifest is not None
+    assert result.manifest["estimator"] is None
+
+
 def test_same_request_same_bytes(accepted: FitResult) -> None:
-    again = fit(world.request(world.outcomes(900), world.problem(retraining=TREES)))
+    kept = {**TREES, "keep_estimator": True}
+    again = fit(world.request(world.outcomes(900), world.problem(retraining=kept)))
     assert msgspec.msgpack.encode(again) == msgspec.msgpack.encode(accepted)
     assert accepted.manifest is not None
     assert accepted.manifest["seeds"] == {"boosting": seed_of("signs", "job-0001", "boosting")}

@@ -19,7 +19,7 @@ from shared.stage import Record
 from tests.unit.trainer import world
 
 ROWS = world.raw(world.outcomes(900))
-FAST = {"candidates": ["boosting"]}
+FAST = {"candidates": ["boosting"], "keep_estimator": True}
 
 
 def _training(directory: Path, retraining: Any = FAST, **options: Any) -> LocalTraining:
