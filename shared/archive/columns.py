@@ -89,6 +89,12 @@ def from_table(table: pa.Table, cls: type[Prediction]) -> list[Prediction]:
 def _spread(prefix: str, rows: Sequence[dict[str, Any]]) -> dict[str, pa.Array]:
     """Dictionaries as float columns, in the order in which names first appear."""
     shapes = dict.fromkeys(map(tuple, rows))
+    if len(shapes) == 1:  # as a rule all have the same names in the same order
+        columns = zip(*map(dict.values, rows), strict=True)
+        return {
+            prefix + name: pa.array(column, pa.float64())
+            for name, column in zip(*shapes, columns, strict=True)
+        }
     names = dict.fromkeys(chain.from_iterable(shapes))
     return {
         prefix + name: pa.array([row.get(name) for row in rows], pa.float64()) for name in names
@@ -111,7 +117,12 @@ def _texts(records: Sequence[Prediction], name: str) -> pa.Array:
 def _times(records: Sequence[Prediction], name: str) -> pa.Array:
     """By way of integers: given datetimes, pyarrow imports pandas (0.9 s of CPU)."""
     times = [getattr(record, name) for record in records]
-    numbers = [None if time is None else (_utc(time) - _1970) // _MICROSECOND for time in times]
+    numbers = [
+        None
+        if time is None
+        else ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _1970) // _MICROSECOND
+        for time in times
+    ]
     return pa.array(numbers, pa.int64()).cast(_TIME)
 
 
@@ -139,7 +150,3 @@ def _plain(column: pa.ChunkedArray) -> list[Any]:
         return values
     numbers = column.cast(pa.int64()).to_pylist()
     return [None if n is None else _1970 + timedelta(microseconds=n) for n in numbers]
-
-
-def _utc(time: datetime) -> datetime:
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
