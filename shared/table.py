@@ -1,5 +1,6 @@
 """A bounded, ordered table that knows what changed: the state of ledgers and windows of ids."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
@@ -19,7 +20,8 @@ class Table(Generic[T]):
     def __init__(self, prefix: str, most: int, kind: Any) -> None:
         self._prefix = prefix
         self._most = most
-        self._rows: dict[str, tuple[int, T]] = {}
+        # not a dict: where many first keys are gone, finding the first one passes over their places
+        self._rows: OrderedDict[str, tuple[int, T]] = OrderedDict()
         self._touched: dict[str, bool] = {}  # key to whether its entry was stored before
         self._next = 0
         self._decode = msgspec.msgpack.Decoder(tuple[int, kind]).decode
@@ -37,14 +39,16 @@ class Table(Generic[T]):
 
     def put(self, key: str, value: T) -> T | None:
         """Add `key` as the newest (replacing keeps its place); the value forgotten for it, if any."""
-        row = self._rows.get(key)
-        if row is None:
-            self._next += 1
-        self._rows[key] = (self._next if row is None else row[0], value)
-        self._touched.setdefault(key, row is not None)
-        if len(self._rows) <= self._most:
+        rows = self._rows
+        row = rows.get(key)
+        if row is not None:
+            rows[key] = row[0], value
+            self._touched.setdefault(key, True)
             return None
-        return self.pop(next(iter(self._rows)))
+        self._next += 1
+        rows[key] = self._next, value
+        self._touched.setdefault(key, False)
+        return None if len(rows) <= self._most else self.pop(next(iter(rows)))
 
     def pop(self, key: str) -> T | None:
         """Take `key` out; its value."""
@@ -81,5 +85,5 @@ class Table(Generic[T]):
             (k[len(mark) :], self._decode(v)) for k, v in entries.items() if k.startswith(mark)
         ]
         found.sort(key=lambda item: item[1][0])
-        self._rows = dict(found)
+        self._rows = OrderedDict(found)
         self._next = found[-1][1][0] if found else 0

@@ -20,6 +20,9 @@ Rule = Callable[[Row], Any]
 Answer = str | float | None
 
 
+_ZERO, _ONE = np.zeros(1), np.ones(1)
+
+
 class Said(msgspec.Struct, array_like=True):
     """What was said of one event, in the order of the names; None: no answer.
 
@@ -118,13 +121,10 @@ class ClassBaselines:
         self._tally[index] += 1
         self._known += 1
         self._newest = label
-        k = len(self._classes)
-        target = np.zeros(_outputs(k))
-        if k > 2:
-            target[index] = 1.0
+        if len(self._classes) > 2:
+            self._linear.learn(x, np.eye(len(self._classes))[index])
         else:
-            target[0] = index == 1
-        self._linear.learn(x, target)
+            self._linear.learn(x, _ONE if index == 1 else _ZERO)
 
     def dump(self) -> bytes:
         """See `Contestants`."""

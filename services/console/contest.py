@@ -14,7 +14,7 @@ from services.console.baselines import (
     Said,
     vector,
 )
-from services.console.scores import Score, as_number, finite, said_class
+from services.console.scores import Score, as_number, finite, said_class, surprise
 from services.console.timeline import Sums
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome, Prediction
@@ -93,21 +93,20 @@ class Contest:
         label = class_key(outcome.label)
         mine = said_class(outcome.prediction)
         given = outcome.probabilities
-        chance = None if given is None else given.get(label, 0.0)
-        loss = self._published.take_class(label, mine, chance)
-        self._of(self._by_model, outcome.model).take_class(label, mine, chance)
+        missed = None if given is None else surprise(given.get(label, 0.0))
+        loss = self._published.take_class(label, mine, missed)
+        self._of(self._by_model, outcome.model).take_class(label, mine, missed)
         for version, answer in (outcome.shadow or {}).items():
             probabilities = answer.get("probabilities")
-            chance = None if probabilities is None else probabilities.get(label, 0.0)
+            missed = None if probabilities is None else surprise(probabilities.get(label, 0.0))
             score = self._of(self._shadows, version)
-            score.gain += (
-                score.take_class(label, said_class(answer.get("prediction")), chance) - loss
-            )
+            said_so = said_class(answer.get("prediction"))
+            score.gain += score.take_class(label, said_so, missed) - loss
         if said is not None:
             chances = baselines.chances(said, label)
             for score, answer, p in zip(self._scores, said.answers, chances, strict=True):
                 if answer is not None:
-                    score.gain += score.take_class(label, cast(str, answer), p) - loss
+                    score.gain += score.take_class(label, cast(str, answer), surprise(p)) - loss
         baselines.learn(x, label)
 
     def _numbers(self, outcome: Outcome, said: Said | None, x: F64) -> None:

@@ -160,10 +160,9 @@ class Board:
     def _predicted(self, prediction: Prediction) -> None:
         counts = self.counts
         counts.predictions += 1
-        plain = prediction
-        if plain.scored_at is not None:
-            plain = msgspec.structs.replace(prediction, scored_at=None)
-        self._hash = sha256(self._hash + encode(plain)).digest()
+        scored_at, prediction.scored_at = prediction.scored_at, None
+        self._hash = sha256(self._hash + encode(prediction)).digest()
+        prediction.scored_at = scored_at
         if counts.first is None or counts.last is None:
             counts.first = counts.last = prediction.time
         elif prediction.time > counts.last:

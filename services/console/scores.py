@@ -34,14 +34,14 @@ class Score(msgspec.Struct):
     mean: float = 0.0
     deviation: float = 0.0
 
-    def take_class(self, label: str, said: str | None, chance: float | None) -> float:
-        """Score one class answer; its loss. `chance`: the probability given to the true class."""
+    def take_class(self, label: str, said: str | None, surprise: float | None) -> float:
+        """Score one class answer; its loss. `surprise`: that of the true class (`surprise`)."""
         self.n += 1
-        pair = label, "" if said is None else said
-        self.pairs[pair] = self.pairs.get(pair, 0) + 1
-        if chance is not None:
+        pair, pairs = (label, said or ""), self.pairs
+        pairs[pair] = pairs.get(pair, 0) + 1
+        if surprise is not None:
             self.log_n += 1
-            self.log_loss -= log(chance if chance > LEAST_PROBABILITY else LEAST_PROBABILITY)
+            self.log_loss += surprise
         if said == label:
             return 0.0
         self.loss += 1.0
@@ -80,6 +80,11 @@ def _class_figures(pairs: dict[tuple[str, str], int], n: int, hits: float) -> di
         metrics.confusion[place[label], place[said]] = count
     figures = metrics.figures()
     return {"accuracy": figures["accuracy"], "kappa": figures["kappa"]}
+
+
+def surprise(chance: float) -> float:
+    """The log loss of the probability given to the true class."""
+    return -log(chance if chance > LEAST_PROBABILITY else LEAST_PROBABILITY)
 
 
 def said_class(prediction: Value | None) -> str | None:

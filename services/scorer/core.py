@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
+import numpy as np
 
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
@@ -117,14 +118,12 @@ class Scorer:
 
     def _answers(self, verdict: Verdict) -> list[Answer]:
         """For each row the class with the largest probability and all of them, or the number."""
-        chances = verdict.mean.tolist()
         if self._regression:
-            return [(value, None) for (value,) in chances]
+            return [(value, None) for (value,) in verdict.mean.tolist()]
         classes = self._model.classes
         keys = [class_key(value) for value in classes]
-        named = [
-            {k: round(p, _DIGITS) for k, p in zip(keys, row, strict=False)} for row in chances
-        ]
+        rounded = np.round(verdict.mean[:, : len(keys)], _DIGITS).tolist()
+        named = [dict(zip(keys, row, strict=True)) for row in rounded]
         if not classes:
             return [(None, row) for row in named]
         best = verdict.mean[:, : len(classes)].argmax(axis=1).tolist()
