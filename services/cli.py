@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services import inspection, running, serving
+from services import inspection, running, serving, topics
 
 app = typer.Typer(
     name="headrace",
@@ -18,11 +18,17 @@ app = typer.Typer(
 rejected_app = typer.Typer(help="Records that could not be used.", no_args_is_help=True)
 models_app = typer.Typer(help="Model versions and decisions on them.", no_args_is_help=True)
 app.add_typer(rejected_app, name="rejected")
+topics_app = typer.Typer(help="The topics of a problem on Kafka.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+app.add_typer(topics_app, name="topics")
 
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="The run's directory (default: the only one in .headrace/)."),
+]
+ProblemFile = Annotated[
+    Path | None,
+    typer.Option("--problem", help="Its problem file (needed where HEADRACE_LOG names Kafka)."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
@@ -125,77 +131,108 @@ def serve(
 
 
 @app.command()
-def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def status(data_dir: DataDir = None, problem: ProblemFile = None, as_json: AsJson = False) -> None:
     """Where each stream ends, what is live, what is open."""
-    _show(inspection.status(data_dir), as_json)
+    _show(inspection.status(inspection.chosen(data_dir, problem)), as_json)
 
 
 @app.command()
 def alerts(
     data_dir: DataDir = None,
+    problem: ProblemFile = None,
     follow: Annotated[bool, typer.Option("--follow", help="Wait for more.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Alerts, newest state of each."""
     if follow:
-        inspection.follow_alerts(data_dir, lambda row: _show([row], as_json))
+        inspection.follow_alerts(
+            inspection.chosen(data_dir, problem), lambda row: _show([row], as_json)
+        )
         return
-    _show(inspection.alerts(data_dir), as_json)
+    _show(inspection.alerts(inspection.chosen(data_dir, problem)), as_json)
 
 
 @app.command()
-def retrain(reason: Reason = "", data_dir: DataDir = None) -> None:
+def retrain(reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None) -> None:
     """Ask for a retraining job now."""
-    typer.echo(inspection.command(data_dir, "retrain", None, reason))
+    typer.echo(inspection.command(inspection.chosen(data_dir, problem), "retrain", None, reason))
 
 
 @rejected_app.command("list")
 def rejected_list(
     data_dir: DataDir = None,
+    problem: ProblemFile = None,
     check: Annotated[str, typer.Option(help="Only this check.")] = "",
     limit: Annotated[int, typer.Option(min=1)] = 50,
     as_json: AsJson = False,
 ) -> None:
     """The newest rejected records, and how many of each kind."""
-    _show(inspection.rejected(data_dir, check, limit), as_json)
+    _show(inspection.rejected(inspection.chosen(data_dir, problem), check, limit), as_json)
 
 
 @rejected_app.command("show")
 def rejected_show(
     number: Annotated[int, typer.Argument(help="The offset, as listed.")],
     data_dir: DataDir = None,
+    problem: ProblemFile = None,
     as_json: AsJson = False,
 ) -> None:
     """One rejected record with its raw bytes."""
-    _show(inspection.rejected_one(data_dir, number), as_json)
+    _show(inspection.rejected_one(inspection.chosen(data_dir, problem), number), as_json)
 
 
 @models_app.command("list")
-def models_list(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+def models_list(
+    data_dir: DataDir = None, problem: ProblemFile = None, as_json: AsJson = False
+) -> None:
     """Every version: its state, since when, why."""
-    _show(inspection.models(data_dir), as_json)
+    _show(inspection.models(inspection.chosen(data_dir, problem)), as_json)
 
 
 @models_app.command("compare")
 def models_compare(
     version: Annotated[str, typer.Argument(help="A version, such as v2.")],
     data_dir: DataDir = None,
+    problem: ProblemFile = None,
     as_json: AsJson = False,
 ) -> None:
     """The evidence for and against a version, step by step."""
-    _show(inspection.compare(data_dir, version), as_json)
+    _show(inspection.compare(inspection.chosen(data_dir, problem), version), as_json)
 
 
 @models_app.command("promote")
-def models_promote(version: str, reason: Reason = "", data_dir: DataDir = None) -> None:
+def models_promote(
+    version: str, reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
+) -> None:
     """Make a shadow the champion."""
-    typer.echo(inspection.command(data_dir, "promote", version, reason))
+    typer.echo(
+        inspection.command(inspection.chosen(data_dir, problem), "promote", version, reason)
+    )
 
 
 @models_app.command("rollback")
-def models_rollback(reason: Reason = "", data_dir: DataDir = None) -> None:
+def models_rollback(
+    reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
+) -> None:
     """Make the previous champion the champion again."""
-    typer.echo(inspection.command(data_dir, "rollback", None, reason))
+    typer.echo(inspection.command(inspection.chosen(data_dir, problem), "rollback", None, reason))
+
+
+@topics_app.command("create")
+def topics_create(
+    problem: Annotated[Path, typer.Option(help="The problem file (YAML).")],
+    partitions: Annotated[
+        int | None, typer.Option(min=1, help="Of events and of the way to predictions.")
+    ] = None,
+    replication: Annotated[
+        int, typer.Option(min=-1, help="Copies of each; -1: as the broker says.")
+    ] = -1,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Create nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Create the topics that are missing; what exists is compared, and left as it is."""
+    rows = topics.create(problem, partitions, replication, dry_run)
+    _show(rows if as_json else {row["topic"]: topics.line(row) for row in rows}, as_json)
 
 
 def _show(rows: Any, as_json: bool) -> None:

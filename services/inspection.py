@@ -11,7 +11,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,7 @@ from shared.log.port import Append
 from shared.messages.codec import decode
 from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Stream
 from shared.messages.types import Alert, Control, ModelEvent
+from shared.problem.load import load_problem
 from shared.registry.live import Live
 from shared.runtime.clock import now
 from shared.settings import load
@@ -30,25 +31,36 @@ _PAGE = 1_000
 Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
 
 
-def run_dir(data_dir: Path | None) -> Path:
-    """The directory of the run that is meant.
+class Run(NamedTuple):
+    """The run that is meant: its directory, and on a shared log its problem's name."""
+
+    directory: Path
+    problem: str
+
+
+def chosen(data_dir: Path | None, problem_file: Path | None) -> Run:
+    """The run that is meant.
 
     Raises:
-        UsageError: none was named, and there is not exactly one.
+        UsageError: none was named, and there is not exactly one; or the problem file is wrong.
     """
+    if problem_file is not None:
+        name = load_problem(problem_file).name
+        return Run(data_dir or RUNS / name, name)
+    if load().log.startswith("kafka://"):
+        raise UsageError("HEADRACE_LOG names Kafka: say which problem with --problem PROBLEM.yaml")
     if data_dir is not None:
-        return data_dir
+        return Run(data_dir, data_dir.name)
     found = sorted(path.parent for path in RUNS.glob("*/log.db"))
     if len(found) != 1:
         names = ", ".join(map(str, found)) or "none"
         raise UsageError(f"name the run with --data-dir; found in {RUNS}: {names}")
-    return found[0]
+    return Run(found[0], found[0].name)
 
 
-def messages(data_dir: Path | None, stream: Stream, start: int = 0) -> Iterator[tuple[int, Any]]:
-    """Offset and message of every record of `stream` from `start` on."""
-    directory = run_dir(data_dir)
-    reader = wiring.open_reader(load(), directory, directory.name)
+def messages(run: Run, stream: Stream, start: int = 0) -> Iterator[tuple[int, Any]]:
+    """Offset and message of every record of `stream` (of one partition) from `start` on."""
+    reader = wiring.open_reader(load(), *run)
     try:
         while records := reader.read([stream], {str(stream): start}, _PAGE):
             for record in records:
@@ -58,44 +70,46 @@ def messages(data_dir: Path | None, stream: Stream, start: int = 0) -> Iterator[
         reader.close()
 
 
-def status(data_dir: Path | None) -> dict[str, Any]:
-    """Ends of the streams, the live model, open alerts and jobs under way."""
-    directory = run_dir(data_dir)
-    reader = wiring.open_reader(load(), directory, directory.name)
-    ends = {str(stream): reader.end(stream) for stream in Stream if reader.end(stream)}
+def status(run: Run) -> dict[str, Any]:
+    """Ends of the streams, the live model, open alerts, jobs; on Kafka what lags, by partition."""
+    settings = load()
+    reader = wiring.open_reader(settings, *run)
+    ends = {str(stream): end for stream in Stream if (end := reader.end(stream))}
     reader.close()
-    live = _live(data_dir)
-    open_alerts = [row["alert"] for row in alerts(data_dir) if row["state"] == "open"]
-    states = {job.job: job.state for _, job in messages(data_dir, JOBS)}
+    live = _live(run)
+    open_alerts = [row["alert"] for row in alerts(run) if row["state"] == "open"]
+    states = {job.job: job.state for _, job in messages(run, JOBS)}
+    where = {"log": settings.log} if settings.log else {"directory": str(run.directory)}
     return {
-        "directory": str(run_dir(data_dir)),
+        **where,
         "records": ends,
         "champion": live.champion,
         "shadows": list(live.shadows),
         "open_alerts": open_alerts,
         "jobs": states,
+        **wiring.standings(settings, run.problem),
     }
 
 
-def alerts(data_dir: Path | None) -> list[dict[str, Any]]:
+def alerts(run: Run) -> list[dict[str, Any]]:
     """The newest state of each alert, oldest alert first."""
-    newest: dict[str, Alert] = {alert.alert: alert for _, alert in messages(data_dir, ALERTS)}
+    newest: dict[str, Alert] = {alert.alert: alert for _, alert in messages(run, ALERTS)}
     return [msgspec.to_builtins(alert) for alert in newest.values()]
 
 
-def follow_alerts(data_dir: Path | None, show: Callable[[dict[str, Any]], None]) -> None:
+def follow_alerts(run: Run, show: Callable[[dict[str, Any]], None]) -> None:
     """Show each alert record as it comes, until interrupted."""
     position = 0
     while True:
-        for offset, alert in messages(data_dir, ALERTS, position):
+        for offset, alert in messages(run, ALERTS, position):
             show(msgspec.to_builtins(alert))
             position = offset + 1
         time.sleep(1.0)
 
 
-def rejected(data_dir: Path | None, check: str, limit: int) -> dict[str, Any]:
+def rejected(run: Run, check: str, limit: int) -> dict[str, Any]:
     """How many of each check, and the newest `limit` (of `check`, if given)."""
-    rows = list(messages(data_dir, REJECTED))
+    rows = list(messages(run, REJECTED))
     listed = [(offset, row) for offset, row in rows if not check or row.check == check]
     return {
         "total": len(rows),
@@ -108,13 +122,13 @@ def rejected(data_dir: Path | None, check: str, limit: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rejected_one(data_dir: Path | None, number: int) -> dict[str, Any]:
+def rejected_one(run: Run, number: int) -> dict[str, Any]:
     """One rejected record, its raw bytes as text where they are text.
 
     Raises:
         UsageError: there is none with this number.
     """
-    for offset, row in messages(data_dir, REJECTED, number):
+    for offset, row in messages(run, REJECTED, number):
         if offset == number:
             shown: dict[str, Any] = msgspec.to_builtins(row)
             return {**shown, "raw_text": base64.b64decode(row.raw).decode(errors="replace")}
@@ -122,9 +136,9 @@ def rejected_one(data_dir: Path | None, number: int) -> dict[str, Any]:
     raise UsageError(f"there is no rejected record {number}; `headrace rejected list` shows them")
 
 
-def models(data_dir: Path | None) -> list[dict[str, Any]]:
+def models(run: Run) -> list[dict[str, Any]]:
     """Every version with its state and the step that led there."""
-    live = _live(data_dir)
+    live = _live(run)
     last = {step.event.model: step.event for step in live.history}
     return [
         {"model": model, "state": state, "since": str(last[model].time), "by": last[model].by,
@@ -133,16 +147,14 @@ def models(data_dir: Path | None) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def compare(data_dir: Path | None, version: str) -> list[dict[str, Any]]:
+def compare(run: Run, version: str) -> list[dict[str, Any]]:
     """The steps of one version with their evidence.
 
     Raises:
         UsageError: there is no such version.
     """
-    steps = [
-        e for _, e in messages(data_dir, MODELS) if e.model == version and e.state != "snapshot"
-    ]
-    jobs = [j for _, j in messages(data_dir, JOBS) if j.model == version and j.evidence]
+    steps = [e for _, e in messages(run, MODELS) if e.model == version and e.state != "snapshot"]
+    jobs = [j for _, j in messages(run, JOBS) if j.model == version and j.evidence]
     if not steps and not jobs:
         raise UsageError(f"there is no version {version}; `headrace models list` shows them")
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
@@ -151,16 +163,15 @@ def compare(data_dir: Path | None, version: str) -> list[dict[str, Any]]:
                "evidence": j.evidence} for j in jobs), *rows]  # fmt: skip
 
 
-def command(data_dir: Path | None, verb: Verb, target: str | None, reason: str) -> str:
+def command(run: Run, verb: Verb, target: str | None, reason: str) -> str:
     """Give a command; what happens next, in words."""
-    directory = run_dir(data_dir)
     control = Control(command=verb, time=now(), by="command line", target=target, reason=reason)
-    url = directory / "url"
+    url = run.directory / "url"
     if url.exists() and _post(url.read_text().strip(), control):
         return (
             f"{verb}: on the log of the live run; it takes effect at the next freshness boundary."
         )
-    log = wiring.open_log(load(), directory, directory.name, service="command")
+    log = wiring.open_log(load(), *run, service="command")
     try:
         with log.begin("command") as transaction:
             at_ms = int(control.time.timestamp() * 1000)
@@ -186,10 +197,10 @@ def _line(key: str, value: Any, indent: str) -> str:
     return f"{key}: {value if value not in ({}, [], None) else '-'}"
 
 
-def _live(data_dir: Path | None) -> Live:
+def _live(run: Run) -> Live:
     live = Live()
     event: ModelEvent
-    for _, event in messages(data_dir, MODELS):
+    for _, event in messages(run, MODELS):
         live.apply(event)
     return live
 

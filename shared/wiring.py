@@ -1,7 +1,7 @@
 """URLs to backends: the only file that names one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,36 @@ def open_reader(settings: Settings, data_dir: Path, problem: str) -> LogReader:
     clients = _clients(settings, rest)
     places = Places(problem, count_partitions(clients, problem))
     return KafkaReader(clients, places, SHARED)
+
+
+def standings(settings: Settings, problem: str) -> dict[str, Any]:
+    """What a log that is shared knows of its groups: `{"groups": {name: state, members, lag}}`.
+
+    Raises:
+        Fatal, Retryable: as the backend says.
+    """
+    scheme, _, rest = settings.log.partition("://")
+    if scheme != "kafka":
+        return {}
+    from shared.log import kafka_lag
+
+    found = kafka_lag.standings(_clients(settings, rest), problem)
+    return {"groups": {name: asdict(standing) for name, standing in found.items()}}
+
+
+def open_cluster(settings: Settings) -> "Clients":
+    """Clients of the Kafka cluster that the settings name.
+
+    Raises:
+        UsageError: they name none.
+    """
+    scheme, _, rest = settings.log.partition("://")
+    if scheme != "kafka" or not rest:
+        raise UsageError(
+            f"HEADRACE_LOG={settings.log or '(not set)'}: this needs Kafka; write "
+            "HEADRACE_LOG=kafka://host:port,host:port"
+        )
+    return _clients(settings, rest)
 
 
 def open_seat(settings: Settings, problem: str, service: str, instance: str) -> "Seat":
