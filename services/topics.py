@@ -1,13 +1,14 @@
 """`headrace topics create`: what is missing is created; what is there is compared, never changed."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared import wiring
-from shared.log.kafka_plan import Topic, looked_at
-from shared.log.kafka_topics import create_missing
 from shared.problem.load import load_problem
 from shared.settings import load
+
+if TYPE_CHECKING:  # the client costs a tenth of a second that other commands need not pay
+    from shared.log.kafka_plan import Topic
 
 
 def create(
@@ -21,6 +22,9 @@ def create(
     Raises:
         UsageError: no Kafka, or a wrong problem file. Fatal: not allowed. Retryable: no answer.
     """
+    from shared.log.kafka_plan import looked_at
+    from shared.log.kafka_topics import create_missing
+
     name = load_problem(problem_file).name
     clients = wiring.open_cluster(load())
     before = looked_at(clients, name, partitions, replication)
@@ -43,7 +47,7 @@ def line(row: dict[str, Any]) -> str:
     return text
 
 
-def _row(topic: Topic, state: str) -> dict[str, Any]:
+def _row(topic: "Topic", state: str) -> dict[str, Any]:
     return {
         "topic": topic.name,
         "state": state,
