@@ -18,6 +18,7 @@ from services.collector.replay import Arrival
 from services.collector.shell import Replay
 from services.console.core import Board
 from services.embedded import as_append
+from services.housekeeping import Housekeeping
 from services.trainer.shell import LocalTraining
 from shared import wiring
 from shared.errors import Retryable, UsageError
@@ -33,6 +34,7 @@ from shared.runtime.inbox import Inbox
 from shared.runtime.metered import MeteredLog
 from shared.runtime.metrics import Meters
 from shared.runtime.runner import IN_MEMORY, Follower, Runner, Trail, decoded
+from shared.runtime.sweeping import Sweep
 from shared.settings import Settings
 from shared.stage import Service, Tools
 
@@ -94,6 +96,9 @@ class Process:
         self._runners: dict[int, Runner] = {}
         self._trails: list[Trail] = []
         self._archivers: list[Archiver] = []
+        self._house = Housekeeping(problem, known, self._datasets)
+        if "learner" in names:
+            self._house.sweep = Sweep(blobs)
         self._listeners: list[Follower] = [self.training] if "trainer" in names else []
 
     def board(self) -> Board | None:
@@ -129,6 +134,8 @@ class Process:
                 failures += 1
                 continue
             failures, idle = 0, 0 if folded else idle + 1
+            if 0 in self._logs:
+                self._house.tidy(self._logs[0], self._archivers)
             self.health.turned()
             if folded:
                 self.meters.turned(elapsed_s() - began_s)

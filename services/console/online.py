@@ -16,8 +16,8 @@ from threading import Event, Thread
 import msgspec
 
 from shared.errors import Fatal, HeadraceError, Retryable
-from shared.log.port import LogReader, Position, place
-from shared.messages.streams import PREDICTIONS
+from shared.log.port import LogReader, Position
+from shared.messages.streams import PREDICTIONS, place
 from shared.online.port import Batch, Entry, Online, State
 from shared.problem.spec import Problem
 from shared.runtime.clock import now

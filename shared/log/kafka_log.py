@@ -92,13 +92,8 @@ class KafkaLog(KafkaReader):
         self._learn(group)
         return self._state.checkpoint(group)
 
-    def trim(self, stream: Stream, before: int) -> int:
-        """See the port; on a foreign stream it counts offsets, used or not.
-
-        Raises:
-            Fatal: the stream has several partitions.
-        """
-        (name,) = self._places.read(stream)
+    def trim(self, name: str, before: int) -> int:
+        """See the port; on a foreign stream it counts offsets, used or not."""
         before = min(before, self._end(name))
         first = self._first(name)
         if before <= first:

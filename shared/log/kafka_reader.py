@@ -63,7 +63,26 @@ class KafkaReader:
 
     def end(self, stream: Stream) -> int:
         """See the port; on a foreign stream the next record may come later than that."""
-        return sum(self._end(name) for name in self._places.read(stream))
+        return sum(self.ends(stream).values())
+
+    def ends(self, stream: Stream) -> Position:
+        """See the port."""
+        return {name: self._end(name) for name in self._places.read(stream)}
+
+    def checkpoints(self) -> dict[str, Position]:
+        """See the port; what a group has saved in several partitions is put together."""
+        found: dict[str, Position] = {}
+        for name, state in self._states.items():
+            self._catch_up(name)
+            for group, saved in state.saved().items():
+                found.setdefault(group, {}).update(saved)
+        return found
+
+    def states(self) -> list[bytes]:
+        """See the port."""
+        for name in self._states:
+            self._catch_up(name)
+        return [value for state in self._states.values() for value in state.states()]
 
     def numbers(self, stream: Stream) -> bool:
         """See the port."""

@@ -101,6 +101,17 @@ class State:
         group = self.group(name)
         return Checkpoint(dict(group.saved), dict(group.entries))
 
+    def saved(self) -> dict[str, Position]:
+        """The position of each group's last checkpoint, where there is one."""
+        return {name: dict(g.saved) for name, g in self._groups.items() if g.saved}
+
+    def states(self) -> list[bytes]:
+        """Entries named `…/state`, of all groups."""
+        entries = (group.entries for group in self._groups.values())
+        return [
+            value for found in entries for key, value in found.items() if key.endswith("/state")
+        ]
+
     def end(self, stream: str) -> int:
         """Where a stream that groups number themselves ends."""
         return max((g.last.ends.get(stream, 0) for g in self._groups.values()), default=0)

@@ -76,8 +76,22 @@ class MemoryLog:
         """See the port."""
         return True
 
-    def trim(self, stream: Stream, before: int) -> int:
+    def ends(self, stream: Stream) -> Position:
         """See the port."""
+        return {str(stream): self.end(stream)}
+
+    def checkpoints(self) -> dict[str, Position]:
+        """See the port."""
+        return {group: dict(saved.position) for group, saved in self._checkpoints.items()}
+
+    def states(self) -> list[bytes]:
+        """See the port."""
+        saved = (checkpoint.entries for checkpoint in self._checkpoints.values())
+        return [value for found in saved for key, value in found.items() if key.endswith("/state")]
+
+    def trim(self, name: str, before: int) -> int:
+        """See the port."""
+        stream = Stream(name)
         gone = max(0, min(before, self.end(stream)) - self._trimmed.get(stream, 0))
         self._trimmed[stream] = self._trimmed.get(stream, 0) + gone
         del self._records.get(stream, [])[:gone]

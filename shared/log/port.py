@@ -76,6 +76,18 @@ class LogReader(Protocol):
         """The offset that the next record of `stream` will have; the sum over its partitions."""
         ...
 
+    def ends(self, stream: Stream) -> Position:
+        """The same for each of its places."""
+        ...
+
+    def checkpoints(self) -> dict[str, Position]:
+        """Where the checkpoints of the groups that have saved one are."""
+        ...
+
+    def states(self) -> list[bytes]:
+        """The saved entries of all groups that are named `…/state`: they may name blobs."""
+        ...
+
     def close(self) -> None:
         """Release the backend; everything committed stays."""
         ...
@@ -105,8 +117,8 @@ class Log(LogReader, Protocol):
         """Whether offsets of `stream` are 0, 1, 2, … without gaps, given by its one writer."""
         ...
 
-    def trim(self, stream: Stream, before: int) -> int:
-        """Forget records of `stream` below offset `before`; how many went. Ends stay as they are."""
+    def trim(self, name: str, before: int) -> int:
+        """Forget records of the place `name` below offset `before`; how many went. Ends stay."""
         ...
 
 

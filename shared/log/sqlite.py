@@ -43,7 +43,7 @@ class SqliteTransaction:
     def __init__(self, log: "SqliteLog", group: str) -> None:
         self._log = log
         self._group = group
-        self.ends = dict(log.ends)
+        self.next_offsets = dict(log.next_offsets)
         self.seq = log.seq
 
     def append(self, records: Iterable[Append]) -> None:
@@ -51,8 +51,8 @@ class SqliteTransaction:
         rows: dict[Stream, list[tuple[Any, ...]]] = {}
         for record in records:
             stream = record.stream
-            offset = self.ends[stream]
-            self.ends[stream] = offset + 1
+            offset = self.next_offsets[stream]
+            self.next_offsets[stream] = offset + 1
             self.seq += 1
             headers = msgspec.msgpack.encode(record.headers) if record.headers else None
             row = (offset, self.seq, record.key, record.value, record.timestamp_ms, headers)
@@ -105,6 +105,20 @@ class SqliteReader:
         with translated(self.path):
             return _stored_end(self._db, stream)
 
+    def ends(self, stream: Stream) -> Position:
+        """See `Log.ends`."""
+        return {str(stream): self.end(stream)}
+
+    def checkpoints(self) -> dict[str, Position]:
+        """See `Log.checkpoints`."""
+        with translated(self.path):
+            return _checkpoints(self._db)
+
+    def states(self) -> list[bytes]:
+        """See the port."""
+        with translated(self.path):
+            return _states(self._db)
+
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
@@ -137,7 +151,7 @@ class SqliteLog:
             self._db.execute("PRAGMA busy_timeout=5000")
             self._check()
             self._db.executescript(_SCHEMA + "".join(_STREAM.format(s) for s in Stream))
-            self.ends = {stream: _stored_end(self._db, stream) for stream in Stream}
+            self.next_offsets = {stream: _stored_end(self._db, stream) for stream in Stream}
             self.seq = max(self._one(f'SELECT MAX(seq) FROM "{s}"') or 0 for s in Stream)  # noqa: S608
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
@@ -147,7 +161,7 @@ class SqliteLog:
 
     def end(self, stream: Stream) -> int:
         """See the port."""
-        return self.ends[stream]
+        return self.next_offsets[stream]
 
     @contextmanager
     def begin(self, group: str) -> Iterator[SqliteTransaction]:
@@ -155,7 +169,7 @@ class SqliteLog:
         with self._transaction():
             transaction = SqliteTransaction(self, group)
             yield transaction
-        self.ends, self.seq = transaction.ends, transaction.seq
+        self.next_offsets, self.seq = transaction.next_offsets, transaction.seq
 
     def position(self, group: str) -> Position:
         """See the port."""
@@ -167,15 +181,30 @@ class SqliteLog:
             rows = self._db.execute('SELECT key, value FROM state WHERE "group"=?', (group,))
             return Checkpoint(self._position("checkpoint", group), dict(rows.fetchall()))
 
+    def ends(self, stream: Stream) -> Position:
+        """See the port."""
+        return {str(stream): self.end(stream)}
+
+    def checkpoints(self) -> dict[str, Position]:
+        """See the port."""
+        with translated(self.path):
+            return _checkpoints(self._db)
+
+    def states(self) -> list[bytes]:
+        """See the port."""
+        with translated(self.path):
+            return _states(self._db)
+
     def numbers(self, stream: Stream) -> bool:
         """See the port."""
         return True
 
-    def trim(self, stream: Stream, before: int) -> int:
+    def trim(self, name: str, before: int) -> int:
         """See the port."""
+        stream = Stream(name)
         with self._transaction(), translated(self.path):
             self._db.execute(
-                "INSERT OR REPLACE INTO ends VALUES(?,?)", (str(stream), self.ends[stream])
+                "INSERT OR REPLACE INTO ends VALUES(?,?)", (str(stream), self.next_offsets[stream])
             )
             gone = self._db.execute(f'DELETE FROM "{stream}" WHERE "offset"<?', (before,))  # noqa: S608
         return gone.rowcount
@@ -297,3 +326,12 @@ def _stored_end(db: sqlite3.Connection, stream: Stream) -> int:
     last = db.execute(f'SELECT MAX("offset") FROM "{stream}"').fetchone()[0]  # noqa: S608
     kept = db.execute("SELECT next FROM ends WHERE stream=?", (str(stream),)).fetchone()
     return max(-1 if last is None else last, (kept[0] if kept else 0) - 1) + 1
+
+
+def _checkpoints(db: sqlite3.Connection) -> dict[str, Position]:
+    rows = db.execute('SELECT "group", checkpoint FROM positions WHERE checkpoint IS NOT NULL')
+    return {group: msgspec.json.decode(saved, type=dict[str, int]) for group, saved in rows}
+
+
+def _states(db: sqlite3.Connection) -> list[bytes]:
+    return [value for (value,) in db.execute("SELECT value FROM state WHERE key LIKE '%/state'")]

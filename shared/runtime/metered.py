@@ -65,9 +65,21 @@ class MeteredLog:
         """As the log."""
         return self._log.numbers(stream)
 
-    def trim(self, stream: Stream, before: int) -> int:
+    def ends(self, stream: Stream) -> Position:
         """As the log."""
-        return self._log.trim(stream, before)
+        return self._log.ends(stream)
+
+    def checkpoints(self) -> dict[str, Position]:
+        """As the log."""
+        return self._log.checkpoints()
+
+    def states(self) -> list[bytes]:
+        """As the log."""
+        return self._log.states()
+
+    def trim(self, name: str, before: int) -> int:
+        """As the log."""
+        return self._log.trim(name, before)
 
     def close(self) -> None:
         """As the log."""

@@ -3,9 +3,9 @@
 Only streams that grow with the events are trimmed: decisions are few, and are the run's memory.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from shared.log.port import Log, Position, advanced
+from shared.log.port import Log, LogReader, Position, advanced
 from shared.messages.codec import decode
 from shared.messages.streams import EVENTS, JOBS, LABELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import Job
@@ -18,12 +18,12 @@ _READ = 1_000
 
 
 class Retention:
-    """Keeps the newest `retention.records` of each growing stream, and whatever is still needed.
+    """Keeps the newest `retention.records` of each growing place, and whatever is still needed.
 
-    Needed is what the group's replay reads, what is not durably `held` outside (each gives, by
-    stream, the first offset that is not; a stream it does not name is none of its concern), the
-    datasets of jobs under way, and `retraining.window` outcomes for the next. Nothing goes where the
-    problem file declares no number. For a log with one group of stages.
+    Needed is what replays read, what is not durably `held` outside (each gives, by place, the first
+    offset that is not; a place it does not name is none of its concern), the datasets of jobs under
+    way, and `retraining.window` outcomes for the next. Nothing goes where the problem file declares
+    no number.
     """
 
     def __init__(self, problem: Problem, held: Sequence[Callable[[], Position]] = ()) -> None:
@@ -31,23 +31,28 @@ class Retention:
         self._window = problem.retraining.window
         self._held = held
 
-    def trim(self, log: Log, inputs: Sequence[Stream], position: Position) -> None:
-        """Trim `log`, whose newest checkpoint is at `position` of the streams `inputs`.
+    def trim(self, log: Log, replayed: Iterable[Position]) -> None:
+        """Trim `log`, on which replays begin at the positions `replayed`.
 
         Raises:
             Retryable, Fatal: as the log says; trimming again later makes up for it.
         """
         if self._records is None:
             return
-        limits = [{str(stream): position.get(str(stream), 0) for stream in inputs}]
-        limits += [held() for held in self._held]
+        limits = [*replayed, *(held() for held in self._held)]
         limits += [{str(OUTCOMES): job.start} for job in _under_way(log)]
         for stream in GROWING:
             kept = max(self._records, self._window) if stream is OUTCOMES else self._records
-            before = min(limit.get(str(stream), log.end(stream)) for limit in limits)
-            before = min(before, log.end(stream) - kept)
-            if before > 0:
-                log.trim(stream, before)
+            for name, end in log.ends(stream).items():
+                before = min((limit.get(name, end) for limit in limits), default=end)
+                before = min(before, end - kept)
+                if before > 0:
+                    log.trim(name, before)
+
+
+def needed(log: LogReader, inputs: Iterable[Stream], checkpoint: Position) -> Position:
+    """Where a replay from `checkpoint` begins, in every place of `inputs`."""
+    return {name: checkpoint.get(name, 0) for stream in inputs for name in log.ends(stream)}
 
 
 def _under_way(log: Log) -> list[Job]:

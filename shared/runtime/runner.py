@@ -8,7 +8,7 @@ from shared.log.port import WRITER, Append, Log, LogReader, Position, advanced
 from shared.messages.codec import decode, encode
 from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
-from shared.runtime.retention import Retention
+from shared.runtime.retention import Retention, needed
 from shared.stage import Record
 
 IN_MEMORY = frozenset({VALID, FEATURES})
@@ -195,7 +195,8 @@ class Runner:
 
     def _trim(self, fused: Fused) -> None:
         if self._retention is not None:
-            self._retention.trim(self._log, fused.inputs, self._position)
+            replayed = needed(self._log, fused.inputs, self._position)
+            self._retention.trim(self._log, [replayed])
 
     def _tell(self, committed: Sequence[Record]) -> None:
         for follower in self._followers:

@@ -58,9 +58,18 @@ class CrashingLog:
     def numbers(self, stream: Stream) -> bool:
         return self._log.numbers(stream)
 
-    def trim(self, stream: Stream, before: int) -> int:
+    def ends(self, stream: Stream) -> Position:
+        return self._log.ends(stream)
+
+    def checkpoints(self) -> dict[str, Position]:
+        return self._log.checkpoints()
+
+    def states(self) -> list[bytes]:
+        return self._log.states()
+
+    def trim(self, name: str, before: int) -> int:
         self.touch()
-        return self._log.trim(stream, before)
+        return self._log.trim(name, before)
 
     def close(self) -> None:
         self._log.close()

@@ -19,7 +19,7 @@ from shared.messages.types import Job
 from shared.problem import spec
 from shared.problem.spec import Problem
 from shared.runtime.fuse import Fused
-from shared.runtime.retention import Retention
+from shared.runtime.retention import Retention, needed
 from shared.runtime.runner import Runner
 from tests.kit.toy import T0, event, label, toy_problem, toy_services
 
@@ -102,13 +102,13 @@ def test_the_newest_stay_and_a_window_of_outcomes() -> None:
 
 def test_without_a_number_nothing_goes() -> None:
     log = filled()
-    Retention(problem(records=None)).trim(log, INPUTS, FAR)
+    Retention(problem(records=None)).trim(log, [FAR])
     assert first(log, EVENTS) == 0
 
 
 def test_inputs_behind_the_checkpoint_only() -> None:
     log = filled()
-    Retention(problem()).trim(log, INPUTS, {"events": 12})
+    Retention(problem()).trim(log, [needed(log, INPUTS, {"events": 12})])
     assert [first(log, EVENTS), first(log, LABELS)] == [12, 0]
 
 
@@ -127,13 +127,13 @@ def test_the_dataset_of_a_job_under_way_stays_until_it_is_over() -> None:
     while run.step():
         pass
     note(log, "requested")
-    Retention(problem()).trim(log, INPUTS, FAR)
+    Retention(problem()).trim(log, [FAR])
     assert first(log, OUTCOMES) == 3
     note(log, "running")
-    Retention(problem()).trim(log, INPUTS, FAR)
+    Retention(problem()).trim(log, [FAR])
     assert first(log, OUTCOMES) == 3
     note(log, "rejected")
-    Retention(problem()).trim(log, INPUTS, FAR)
+    Retention(problem()).trim(log, [FAR])
     assert first(log, OUTCOMES) == 33
     assert first(log, JOBS) == 0
 
