@@ -109,13 +109,18 @@ def _trial(trial: Trial, race: Race, chosen: bool) -> dict[str, Any]:
     if trial.validation_loss is None or trial.train_loss is None:
         return {**entry, "reason": f"not fitted: {trial.problem}"}
     gap = float(trial.validation_loss.mean() - trial.train_loss.mean())
-    why = "best on the validation rows" if chosen else "another candidate was better there"
+    why = (
+        "best on the validation rows beside the champion's experts"
+        if chosen
+        else "another candidate was better there"
+    )
     return {
         **entry,
         **_measured(trial.validation_loss, race),
         "fit_rows": trial.fit_rows,
         "train_loss": _round(float(trial.train_loss.mean())),
         "gap": _round(gap),
+        "joined_loss": None if trial.joined_loss is None else _round(trial.score),
         "reason": why,
     }
 

@@ -1,6 +1,7 @@
 """A job, from its request to its result: a pure function (no clock; seeds come from the job's name)."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, s
 from services.trainer.losses import METRICS, Answers
 from services.trainer.request import FitRequest, FitResult, failed, rows_of
 from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
-from services.trainer.walk import baseline_answers, challenge
+from services.trainer.walk import Rehearsal, baseline_answers
 from shared.messages.types import Outcome, Value
 from shared.models.artefact import anchor_to_bytes
 from shared.models.port import Anchor
@@ -72,6 +73,7 @@ class _Fit:
         self.data = data
         self.plan = plan
         self.metric = METRICS[problem.metric]
+        self._rehearsed: Rehearsal | None = None
 
     def result(self) -> FitResult:
         """The steps in order."""
@@ -103,10 +105,31 @@ class _Fit:
     def _trials(self) -> list[Trial]:
         """As many candidates as the budget counts, in the order of the problem file."""
         spec = self.problem.retraining
-        return [
-            try_out(name, self._seed(name), self.data, self.plan.train, self.shape, self.metric)
-            for name in spec.candidates[: spec.budget.trials]
-        ]
+        names = spec.candidates[: spec.budget.trials]
+        return [self._judged(self._trial(name)) for name in names]
+
+    def _trial(self, name: str) -> Trial:
+        seed, train = self._seed(name), self.plan.train
+        return try_out(name, seed, self.data, train, self.shape, self.metric)
+
+    def _judged(self, trial: Trial) -> Trial:
+        """With its loss beside the champion's experts: who is better alone may add less."""
+        if trial.late is None or trial.words is None:
+            return trial
+        end = int(trial.late[-1]) + 1
+        words = np.zeros((end, self.shape.width))
+        words[trial.late] = trial.words
+        answers = self._rehearsal(trial).joined(_as_said(words, self.shape), end)
+        loss = self.metric.loss(answers.rows(trial.late), self.data.y[trial.late])
+        return replace(trial, joined_loss=loss)
+
+    def _rehearsal(self, trial: Trial) -> Rehearsal:
+        """One for all trials: their later rows are the same."""
+        if self._rehearsed is None:
+            assert trial.late is not None
+            first = int(trial.late[0])
+            self._rehearsed = Rehearsal(self.data, self.shape, self.problem.task, first)
+        return self._rehearsed
 
     def _seed(self, name: str) -> int:
         return seed_of(self.problem.name, self.request.job.job, name)
@@ -138,10 +161,7 @@ class _Fit:
         assert best.words is not None
         words = said.copy()
         words[best.late] = best.words
-        first = int(best.late[0])
-        return challenge(
-            self.data, self.shape, self.problem.task, first, _as_said(words, self.shape)
-        )
+        return self._rehearsal(best).joined(_as_said(words, self.shape), len(words))
 
     def _rule(self, text: str) -> Formula:
         return Formula(text, dict.fromkeys(self.shape.features, "number"))
@@ -161,7 +181,7 @@ class _Fit:
         figure = self.metric.figure(best.score)
         return (
             f"{len(fit)} of {len(trials)} candidates fitted; {best.name} was the best on later rows "
-            f"({self.metric.name} {figure:.4g}) and was fitted again on {len(self.plan.train):,} rows"
+            f"beside the champion's experts ({self.metric.name} {figure:.4g}) and was fitted again on {len(self.plan.train):,} rows"
         )
 
     def _library_object(self, estimator: Any) -> bytes | None:

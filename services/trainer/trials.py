@@ -28,7 +28,8 @@ PARITY_ROWS = 1_000
 class Trial:
     """One candidate: losses per row on the newest it was fitted on and on the later rows; or why not.
 
-    `late` are the numbers of those later rows, `words` [late, K] what it said of them.
+    `late` are the numbers of those later rows, `words` [late, K] what it said of them, `joined_loss`
+    [late] is that of the champion's experts together with it.
     """
 
     name: str
@@ -38,12 +39,15 @@ class Trial:
     validation_loss: F64 | None = None
     late: I64 | None = None
     words: F64 | None = None
+    joined_loss: F64 | None = None
     problem: str = ""
 
     @property
     def score(self) -> float:
-        """Mean validation loss; infinite if it could not be fitted."""
-        return float("inf") if self.validation_loss is None else float(self.validation_loss.mean())
+        """Mean loss on the later rows beside the champion's experts, since that is how it would serve;
+        infinite if it could not be fitted.
+        """
+        return float("inf") if self.joined_loss is None else float(self.joined_loss.mean())
 
 
 class Unfit(ValueError):

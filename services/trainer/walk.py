@@ -42,47 +42,32 @@ class Calendar:
         return cls(order, np.append(due, due[-1:]))
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A stacker in its stream: `members` [n, R, K] and `mean` [n, K] of the rows it has predicted."""
+class Rehearsal:
+    """What the champion's experts plus one anchor would have said, for one anchor after another.
 
-    data: Dataset
-    calendar: Calendar
-    members: F32
-    mean: F64
-
-    @classmethod
-    def fresh(cls, data: Dataset, shape: Shape) -> "Run":
-        """Before the first row."""
-        n, k = len(data.rows), shape.width
-        return cls(
-            data,
-            Calendar.of(data.at, data.known_at),
-            np.zeros((n, shape.n_members, k), np.float32),
-            np.zeros((n, k)),
-        )
-
-    def walk(self, stacker: Stacker, said: F32, first: int, end: int) -> None:
-        """Predict the rows `first` to `end`, learning each label when it came; see `walk`."""
-        order, due = self.calendar.order, self.calendar.due
-        walk(stacker, said, self.data.y, order, due, first, end, self.members, self.mean)
-
-
-def challenge(data: Dataset, shape: Shape, task: Any, first: int, anchor: F32) -> Answers:
-    """What champion's experts plus an anchor would have said of every row from `first` on.
-
-    A stacker over the experts' own words learns up to the row `first`; then it is forked with the
-    anchor, whose words `anchor` [n, K] count from there on only: there they must come from a model
-    that was not fitted on those rows.
+    A stacker over the experts' own words learns up to the row `first`; it is forked for each anchor,
+    whose words count from there on only: there they must come from a model that was not fitted on
+    those rows.
     """
-    n = len(data.rows)
-    names = [f"expert {i}" for i in range(data.said.shape[1])]
-    base = Stacker(task, names, shape.width)
-    run = Run.fresh(data, shape)
-    run.walk(base, data.said, 0, first)
-    wider = np.concatenate([data.said, anchor[:, None, :]], axis=1)
-    run.walk(base.fork([*names, "anchor"]), wider, first, n)
-    return Answers.of(run.mean)
+
+    def __init__(self, data: Dataset, shape: Shape, task: Any, first: int) -> None:
+        n, k = len(data.rows), shape.width
+        self._data, self._first = data, first
+        self._calendar = Calendar.of(data.at, data.known_at)
+        self._names = [f"expert {i}" for i in range(data.said.shape[1])]
+        self._members, self._mean = np.zeros((n, shape.n_members, k), np.float32), np.zeros((n, k))
+        self._base = Stacker(task, self._names, k)
+        self._walk(self._base, data.said, 0, first)
+
+    def joined(self, anchor: F32, end: int) -> Answers:
+        """[end] with an anchor that says `anchor` [end, K]; before `first` without it."""
+        wider = np.concatenate([self._data.said[:end], anchor[:, None, :]], axis=1)
+        self._walk(self._base.fork([*self._names, "anchor"]), wider, self._first, end)
+        return Answers.of(self._mean[:end].copy())
+
+    def _walk(self, stacker: Stacker, said: F32, first: int, end: int) -> None:
+        order, due = self._calendar.order, self._calendar.due
+        walk(stacker, said, self._data.y, order, due, first, end, self._members, self._mean)
 
 
 def baseline_answers(

@@ -40,6 +40,8 @@ def test_better_candidate_is_accepted_with_a_full_board(accepted: FitResult) -> 
         if entry["role"] == "candidate":
             expected = next(e for e in board["entries"] if e is entry)
             assert entry["gap"] == pytest.approx(expected["loss"] - entry["train_loss"], abs=1e-6)
+    tried = {e["name"]: e["joined_loss"] for e in board["entries"] if e["role"] == "candidate"}
+    assert board["chosen"] == min(tried, key=lambda name: tried[name])
     rows = board["rows"]
     assert rows["train"] + rows["embargo"] + rows["held_back"] == rows["used"] == 900
     assert "gain of +" in accepted.reason

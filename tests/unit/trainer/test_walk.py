@@ -7,11 +7,10 @@ import pytest
 
 from services.trainer.dataset import Shape, build, split
 from services.trainer.losses import Answers
-from services.trainer.walk import Run, baseline_answers, challenge, rule_answer
+from services.trainer.walk import Rehearsal, baseline_answers, rule_answer
 from shared.messages.types import Outcome
 from shared.models.live import fresh, members_per_version
 from shared.models.said import pack
-from shared.models.stacker import Stacker
 from tests.kit.baselines import Baselines
 from tests.unit.trainer import world
 
@@ -50,11 +49,10 @@ def test_without_an_anchor_the_walk_is_the_champion(lived: tuple[list[Outcome], 
     """So whatever a challenger gains on held rows, its anchor has earned."""
     rows, shape = lived
     data = build(rows, shape, 1_000)
-    stacker = Stacker("binary", [f"e{i}" for i in range(shape.n_base)], 2)
-    run = Run.fresh(data, shape)
-    run.walk(stacker, data.said, 0, len(rows))
-    assert np.abs(run.mean - data.published).max() < 1e-12
-    assert Answers.of(run.mean).index.tolist() == data.answered.tolist()
+    rehearsal = Rehearsal(data, shape, "binary", len(rows))
+    mean = rehearsal.joined(np.full((len(rows), 2), 0.5, np.float32), len(rows)).mean
+    assert np.abs(mean - data.published).max() < 1e-12
+    assert Answers.of(mean).index.tolist() == data.answered.tolist()
 
 
 def test_a_silent_anchor_changes_little_and_a_true_one_much(
@@ -65,13 +63,24 @@ def test_a_silent_anchor_changes_little_and_a_true_one_much(
     silent = np.full((300, 2), 0.5, np.float32)
     oracle = np.eye(2, dtype=np.float32)[data.y.astype(int)]
     late = slice(250, 300)
+    rehearsal = Rehearsal(data, shape, "binary", 150)
     right = {
-        name: float(np.mean(challenge(data, shape, "binary", 150, w).index[late] == data.y[late]))
+        name: float(np.mean(rehearsal.joined(w, 300).index[late] == data.y[late]))
         for name, w in (("silent", silent), ("oracle", oracle))
     }
     champion = float(np.mean(data.answered[late] == data.y[late]))
     assert right["silent"] == pytest.approx(champion, abs=0.1)
     assert right["oracle"] > 0.95
+
+
+def test_one_rehearsal_serves_one_anchor_after_another(lived: tuple[list[Outcome], Shape]) -> None:
+    rows, shape = lived
+    data = build(rows, shape, 1_000)
+    words = np.random.default_rng(1).dirichlet([1, 1], 300).astype(np.float32)
+    rehearsal = Rehearsal(data, shape, "binary", 150)
+    rehearsal.joined(np.eye(2, dtype=np.float32)[data.y.astype(int)][:200], 200)
+    fresh = Rehearsal(data, shape, "binary", 150)
+    assert (rehearsal.joined(words, 300).mean == fresh.joined(words, 300).mean).all()
 
 
 def test_baselines_are_told_labels_when_they_came(lived: tuple[list[Outcome], Shape]) -> None:
