@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Lock
 
 from shared.log.memory import MemoryLog
-from shared.log.port import Append
+from shared.log.port import Append, Log
 from shared.messages.codec import encode
 from shared.messages.streams import PREDICTIONS, Stream
 from shared.messages.types import Prediction
@@ -55,7 +55,7 @@ def problem() -> Problem:
     return load_problem(ELECTRICITY)
 
 
-def predict(log: MemoryLog, start: int, end: int, entities: int = 50, model: str = "v1") -> None:
+def predict(log: Log, start: int, end: int, entities: int = 50, model: str = "v1") -> None:
     """Predictions `id0`, `id1`, … of the entities `key0`, `key1`, … in turns, in one transaction."""
     with log.begin("test") as transaction:
         transaction.append(

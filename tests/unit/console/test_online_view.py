@@ -1,10 +1,11 @@
 """The follower that fills the online view: it goes on, notices losses, and starts anew."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from services.console.online import OnlineView
+from services.console.online import OnlineView, following
 from shared.errors import Fatal
 from shared.log.memory import MemoryLog
 from shared.log.port import Append
@@ -12,7 +13,10 @@ from shared.messages.streams import PREDICTIONS
 from shared.online.memory import MemoryOnline
 from shared.online.port import State
 from shared.online.sqlite import SqliteOnline
+from shared.settings import Settings
 from shared.stage import Record
+from shared.wiring import open_log, open_reader
+from tests.kit.kafka_broker import wait_for
 from tests.kit.online import Clock, entities_of, is_whole, newest, predict, problem
 
 PROBLEM = problem()
@@ -191,6 +195,21 @@ def test_what_is_no_prediction_is_named(clock: Clock) -> None:
         transaction.append([Append(PREDICTIONS, b'{"id": 7}')])
     with pytest.raises(Fatal, match="predictions, offset 3"):
         caught_up(OnlineView(MemoryOnline(10), PROBLEM, clock), log)
+
+
+def test_a_run_and_its_view_side_by_side_on_sqlite(tmp_path: Path) -> None:
+    """The thread starts before there is a log, and reads it while another connection writes."""
+    store, heard, options = MemoryOnline(1_000), list[str](), Settings(durable=False)
+    view = OnlineView(store, PROBLEM)
+    with following(view, lambda: open_reader(options, tmp_path, PROBLEM.name), heard.append):
+        wait_for(lambda: heard, 10, "the view to wait for a log")
+        log = open_log(options, tmp_path, PROBLEM.name)
+        with closing(log):
+            for start in range(0, 3_000, 100):
+                predict(log, start, start + 100)
+            wait_for(lambda: entities_of(store, 50) == newest(3_000, 50), 20, "the view")
+    assert heard[0].startswith("The online view waits: ")
+    assert heard[-1] == "The online view goes on."
 
 
 class Counted(MemoryLog):
