@@ -178,10 +178,11 @@ class _Fit:
 
     def _summary(self, trials: list[Trial], best: Trial) -> str:
         fit = [trial for trial in trials if trial.validation_loss is not None]
-        figure = self.metric.figure(best.score)
+        name, figure = self.metric.name, self.metric.figure(best.score)
         return (
             f"{len(fit)} of {len(trials)} candidates fitted; {best.name} was the best on later rows "
-            f"beside the champion's experts ({self.metric.name} {figure:.4g}) and was fitted again on {len(self.plan.train):,} rows"
+            f"beside the champion's experts ({name} {figure:.4g}) and was fitted again on "
+            f"{len(self.plan.train):,} rows"
         )
 
     def _library_object(self, estimator: Any) -> bytes | None:
