@@ -9,6 +9,7 @@ from services import discover
 from shared.messages.codec import json_schemas
 from shared.problem.load import problem_schema
 from shared.registry.lifecycle import page
+from tests.architecture import manifests
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end: {} -->"
@@ -43,6 +44,7 @@ SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
     "docs/ARCHITECTURE.md": {"topology": topology, "services": services_table},
 }
 FILES: dict[str, Callable[[], str]] = {
+    **manifests.FILES,
     "docs/lifecycles.md": page,
     "docs/schemas/problem.schema.json": lambda: _json(problem_schema()),
     **{
