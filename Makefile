@@ -78,6 +78,7 @@ browser: setup-dev  ## a Chromium for the page's tests, where the machine lets u
 lock: setup-dev  ## resolve the dependencies anew
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --python-version 3.11 --group build -o requirements-build.lock
 
 clean:  ## remove what was built
 	rm -rf $(VENV) .cache .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis
