@@ -91,7 +91,7 @@ class Process:
             verified=wiring.verifying(blobs, keys, problem.name),
             signed=keys.signer.sign,
         )
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self._logs: dict[int, Log] = {}
         self._runners: dict[int, Runner] = {}
         self._trails: list[Trail] = []
@@ -221,7 +221,7 @@ class Process:
         if "archiver" not in self.group.split("+") or not self.problem.retention.archive:
             return []
         if not self._archivers:
-            self._archivers = [Archiver(wiring.open_archive(self._data_dir, self.problem))]
+            self._archivers = [Archiver(wiring.open_archive(self.data_dir, self.problem))]
         return [*self._archivers]
 
     def _forget_trails(self) -> None:

@@ -4,7 +4,7 @@ import gc
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
-from services.web import listening, served
+from services.web import listening, looked_up, served
 from shared.errors import UsageError
 from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
@@ -160,11 +160,16 @@ def _page(
         yield None
         return
     app = make_app(pane, embedded.problem, embedded.submit)
-    _way_in(app, embedded, waiters)
+    secret = _way_in(app, embedded, waiters)
+    view: AbstractContextManager[None] = nullcontext()
+    if options.stay or (
+        embedded.problem.source is None and options.events is None
+    ):  # a replay that ends is not there to be asked
+        view = looked_up(app, load(), embedded.data_dir, embedded.problem, secret)
     place = listening(HOST, (USUAL_PORT, 0) if options.port is None else (options.port,))
     note = embedded.data_dir / "url"
     try:
-        with served(app, place) as port:
+        with view, served(app, place) as port:
             url = f"http://{HOST}:{port}"
             note.write_text(url)
             try:
@@ -175,8 +180,8 @@ def _page(
         note.unlink(missing_ok=True)
 
 
-def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> None:
-    """HTTP ingest and scoring."""
+def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> str | None:
+    """HTTP ingest and scoring; the token that they ask for."""
     problem, token = embedded.problem, load().api_token
     secret = token.get_secret_value() if token else None
     app.include_router(ingest(problem, embedded.accept, secret))
@@ -185,3 +190,4 @@ def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> None:
         embedded.accept(events_of(found, problem, now()))
 
     app.include_router(scoring(problem, accept, waiters, secret))
+    return secret

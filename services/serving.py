@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,11 @@ from services.console.pane import Pane
 from services.console.scoring import scoring
 from services.console.shell import HOSTS, make_app
 from services.console.waiters import Waiters
+from services.doctor import explaining
 from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
-from services.web import listening, served
+from services.web import listening, looked_up, served
 from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.runtime.admin import answer, serve_admin
@@ -61,7 +62,7 @@ def serve(options: Options) -> None:
         source = Replay(options.events, options.labels, problem, parse_speed(options.speed))
     health = Health(sorted(options.names))
     meters = Meters("+".join(options.names), problem.name)
-    with stop_on_signals() as stop:
+    with explaining(settings, problem, options.names), stop_on_signals() as stop:
         process = Process(
             problem, data_dir, settings, options.names, options.instance, options.batch_size,
             health, meters,
@@ -102,6 +103,7 @@ def _doors(
 def _site(options: Options, settings: Settings, process: Process, pane: Pane) -> Iterator[int]:
     place = listening(options.host, (options.port,))
     problem = process.problem
+    view: AbstractContextManager[None] = nullcontext()
     token = settings.api_token.get_secret_value() if settings.api_token else None
     if "console" in options.names:
         hosts = (*HOSTS, options.host) if options.host != "0.0.0.0" else ("*",)  # noqa: S104
@@ -117,11 +119,12 @@ def _site(options: Options, settings: Settings, process: Process, pane: Pane) ->
             process.accept(events_of(found, problem, now()))
 
         app.include_router(scoring(problem, accept, waiters, token))
+        view = looked_up(app, settings, process.data_dir, problem, token)
     else:
         app = FastAPI(title=f"Headrace: {problem.name}", docs_url=None, redoc_url=None)
     app.include_router(ingest(problem, process.accept, token))
     _answer_probes(app, process)
-    with served(app, place) as port:
+    with view, served(app, place) as port:
         yield port
 
 

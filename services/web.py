@@ -3,12 +3,20 @@
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Thread
 
+import typer
 import uvicorn
 from fastapi import FastAPI
 
+from services.console.lookups import lookups
+from services.console.online import OnlineView, following, most_predictions
+from shared import wiring
 from shared.errors import Fatal
+from shared.log.port import LogReader
+from shared.problem.spec import Problem
+from shared.settings import Settings
 
 
 def listening(host: str, ports: Sequence[int]) -> socket.socket:
@@ -51,3 +59,24 @@ def served(app: FastAPI, place: socket.socket) -> Iterator[int]:
         server.should_exit = True
         thread.join(timeout=5)
         place.close()
+
+
+@contextmanager
+def looked_up(
+    app: FastAPI, settings: Settings, data_dir: Path, problem: Problem, token: str | None
+) -> Iterator[None]:
+    """Lookups of entities and predictions on `app`, and what keeps their view in step with the log."""
+    store = wiring.open_online(settings.online, data_dir, problem.name, most_predictions(problem))
+    app.include_router(lookups(store, token))
+
+    def say(text: str) -> None:
+        typer.echo(f"headrace: {text}", err=True)
+
+    def reader() -> LogReader:
+        return wiring.open_reader(settings, data_dir, problem.name)
+
+    try:
+        with following(OnlineView(store, problem), reader, say):
+            yield
+    finally:
+        store.close()

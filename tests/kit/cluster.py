@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -34,11 +34,12 @@ class Cluster:
     partitions: int = 1
     changes: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, str] = field(default_factory=dict)
+    base: dict[str, Any] = field(default_factory=dict)
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         text = ELECTRICITY.read_text().replace("{on: ", '{"on": ')  # YAML 1.1 takes `on` for true
-        problem = yaml.safe_load(text) | {"name": self.name, **self.changes}
+        problem = (self.base or yaml.safe_load(text)) | {"name": self.name, **self.changes}
         self.problem = self.folder / "problem.yaml"
         self.problem.write_text(json.dumps(problem, indent=1))
         create_missing(Clients(self.address), self.name, partitions=self.partitions)
@@ -113,10 +114,15 @@ class Producing(threading.Thread):
     """A producer outside Headrace: events, each followed by its label, at `per_s` a second."""
 
     def __init__(
-        self, address: str, name: str, rows: Sequence[tuple[bytes, bytes]], per_s: float
+        self,
+        address: str,
+        name: str,
+        rows: Sequence[tuple[bytes, bytes]],
+        per_s: float,
+        key: Callable[[int], bytes] = lambda n: b"NSW",
     ) -> None:
         super().__init__(daemon=True, name="producing")
-        self._name, self._rows, self._per_s = name, rows, per_s
+        self._name, self._rows, self._per_s, self._key = name, rows, per_s, key
         self._producer = Producer(
             {
                 "bootstrap.servers": address,
@@ -143,7 +149,7 @@ class Producing(threading.Thread):
                 break
             while (wait := began + self.sent / self._per_s - time.monotonic()) > 0:
                 self._producer.poll(min(wait, 0.05))
-            self._send("events", event, b"NSW")
+            self._send("events", event, self._key(self.sent))
             self.sent_at.append(time.time())
             self.sent += 1
             self._send("labels", label, None)
