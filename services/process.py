@@ -231,6 +231,7 @@ class Process:
     def _failed(self, why: Retryable) -> None:
         typer.echo(f"headrace: {self.group}: {why} Trying again.", err=True)
         self.meters.restarted(why)
+        self.health.turned()  # alive, whatever does not answer: starting anew would not mend that
         self.health.ready(f"not at work: {why}")
         self._forget_trails()
 

@@ -1,14 +1,17 @@
 """A log that tells its process's meters what went through it: `MeteredLog(log, meters)`."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from shared.log.port import Append, Checkpoint, Log, Position, Transaction
+from shared.log.port import Append, Checkpoint, Log, Position, Transaction, advanced
 from shared.messages.streams import Stream
 from shared.runtime.clock import elapsed_s
 from shared.runtime.metrics import Meters
 from shared.stage import Record
+
+LAG_EVERY_S = 5.0
+"""Ends of streams are asked of the backend; that is for now and then."""
 
 
 class MeteredLog:
@@ -17,7 +20,15 @@ class MeteredLog:
     `partition` names the worker's share in the sizes of its state.
     """
 
-    def __init__(self, log: Log, meters: Meters, partition: int = 0) -> None:
+    def __init__(
+        self,
+        log: Log,
+        meters: Meters,
+        partition: int = 0,
+        clock_s: Callable[[], float] = elapsed_s,
+    ) -> None:
+        self._clock_s = clock_s
+        self._lag_due_s = float("-inf")
         self._log = log
         self._meters = meters
         self._partition = partition
@@ -28,6 +39,10 @@ class MeteredLog:
         """As the log, and what it was is remembered until the next commit."""
         records = self._log.read(streams, position, limit)
         self._read = Counter(record.stream for record in records)
+        at_s = self._clock_s()
+        if at_s >= self._lag_due_s:
+            self._lag_due_s = at_s + LAG_EVERY_S
+            self._measure_lag(streams, advanced(position, records), bool(records))
         return records
 
     @contextmanager
@@ -84,6 +99,17 @@ class MeteredLog:
     def close(self) -> None:
         """As the log."""
         self._log.close()
+
+    def _measure_lag(self, streams: Sequence[Stream], position: Position, is_behind: bool) -> None:
+        """In offsets. Nothing was read: nothing is left, whatever markers stand before the end."""
+        self._meters.lag(
+            self._partition,
+            {
+                name: max(0, end - position.get(name, 0)) if is_behind else 0
+                for stream in streams
+                for name, end in self._log.ends(stream).items()
+            },
+        )
 
     def _keep(self, sizes_bytes: dict[str, int | None]) -> None:
         for name, size in sizes_bytes.items():

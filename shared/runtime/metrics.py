@@ -39,7 +39,7 @@ class Meters:
         self._clock = clock
         self._model: str | None = None
         self._model_made: datetime | None = None
-        self._lag_places: set[tuple[Stream, int]] = set()
+        self._lag_places: dict[int, set[str]] = {}
         self._flow()
         self._state()
         self._served()
@@ -101,13 +101,13 @@ class Meters:
         """The stages were thrown away because of `why`; its class is the kind."""
         self._restarts.labels(**self._names, kind=type(why).__name__).inc()
 
-    def lag(self, records: Mapping[tuple[Stream, int], int]) -> None:
-        """How far behind, by stream and partition; what is not named is not ours any more."""
-        for stream, partition in self._lag_places - set(records):
-            self._lag.remove(*self._names.values(), str(stream), str(partition))
-        for (stream, partition), count in records.items():
-            self._lag.labels(**self._names, stream=stream, partition=partition).set(count)
-        self._lag_places = set(records)
+    def lag(self, share: int, records: Mapping[str, int]) -> None:
+        """How far behind the worker of a share is, by place; what is not named is not its own."""
+        for name in self._lag_places.get(share, set()) - set(records):
+            self._lag.remove(*self._at(name))
+        for name, count in records.items():
+            self._lag.labels(*self._at(name)).set(count)
+        self._lag_places[share] = set(records)
 
     def assigned(self, partitions: int) -> None:
         """How many partitions this process works on."""
@@ -121,6 +121,7 @@ class Meters:
 
     def released(self, partition: int) -> None:
         """A partition is another process's now."""
+        self.lag(partition, {})
         for gauge in (self._saved_size, self._state_size):
             gauge.remove(*self._names.values(), str(partition))
 
@@ -142,6 +143,10 @@ class Meters:
     def page(self) -> bytes:
         """All of it in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def _at(self, name: str) -> tuple[str, str, str, str]:
+        stream, _, partition = name.partition("/")
+        return (self._names["service"], self._names["problem"], stream, partition or "0")
 
     def _model_age_s(self) -> float:
         made = self._model_made

@@ -40,7 +40,7 @@ def exported() -> dict[str, set[str]]:
     meters.turned(0.1)
     meters.committed(0.1)
     meters.restarted(Retryable("x"))
-    meters.lag({(EVENTS, 0): 1})
+    meters.lag(0, {"events": 1})
     meters.assigned(1)
     meters.saved(0, 1, 1)
     meters.model("v1", 1, datetime(2000, 1, 1, tzinfo=UTC))

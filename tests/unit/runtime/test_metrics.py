@@ -11,7 +11,7 @@ from shared.log.memory import MemoryLog
 from shared.log.port import Append, Log
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES, PREDICTIONS, Stream
 from shared.runtime.fuse import Fused
-from shared.runtime.metered import MeteredLog
+from shared.runtime.metered import LAG_EVERY_S, MeteredLog
 from shared.runtime.metrics import Meters
 from shared.runtime.runner import Runner
 from tests.kit.crashing import CrashingLog
@@ -94,6 +94,22 @@ def test_sizes_of_state_are_those_of_the_checkpoint() -> None:
     assert value(again, "headrace_state_bytes", partition="2") == kept
 
 
+def test_lag_is_what_is_left_to_read() -> None:
+    at_s = [0.0]
+    meters, log = Meters("s", "p"), filled()
+    metered = MeteredLog(log, meters, clock_s=lambda: at_s[0])
+    metered.read((EVENTS,), {"events": 1}, 2)
+    assert value(meters, "headrace_lag_records", stream="events", partition="0") == 7 - 3
+    metered.read((EVENTS,), {"events": 3}, 2)
+    assert value(meters, "headrace_lag_records", stream="events", partition="0") == 7 - 3
+    at_s[0] += LAG_EVERY_S
+    metered.read((EVENTS,), {"events": 3}, 2)
+    assert value(meters, "headrace_lag_records", stream="events", partition="0") == 7 - 5
+    at_s[0] += LAG_EVERY_S
+    metered.read((EVENTS,), {"events": 7}, 2)
+    assert value(meters, "headrace_lag_records", stream="events", partition="0") == 0
+
+
 def test_a_commit_is_timed_and_dated() -> None:
     meters = Meters("s", "p", clock=lambda: T0)
     with MeteredLog(MemoryLog(), meters).begin("g") as transaction:
@@ -105,10 +121,14 @@ def test_a_commit_is_timed_and_dated() -> None:
 
 def test_lag_of_what_is_not_ours_any_more_is_not_shown() -> None:
     meters = Meters("s", "p")
-    meters.lag({(EVENTS, 0): 5, (EVENTS, 1): 2})
-    meters.lag({(EVENTS, 1): 1})
-    assert value(meters, "headrace_lag_records", stream="events", partition="0") is None
-    assert value(meters, "headrace_lag_records", stream="events", partition="1") == 1
+    meters.lag(0, {"events": 5, "labels": 3})
+    meters.lag(1, {"events/1": 2})
+    meters.lag(0, {"events": 4})
+    assert value(meters, "headrace_lag_records", stream="labels", partition="0") is None
+    assert value(meters, "headrace_lag_records", stream="events", partition="0") == 4
+    assert value(meters, "headrace_lag_records", stream="events", partition="1") == 2
+    meters.released(1)
+    assert value(meters, "headrace_lag_records", stream="events", partition="1") is None
     meters.saved(1, 10, 20)
     meters.released(1)
     assert value(meters, "headrace_state_bytes", partition="1") is None
