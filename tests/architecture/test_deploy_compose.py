@@ -38,7 +38,10 @@ def test_every_service_has_a_process_of_its_own() -> None:
         for name, entry in SERVICES.items()
         if "serve" in entry.get("command", [])
     }
-    assert set(serving) == {*NAMES, "replay"}
+    twice = {s.name for s in discover() if s.scale == "per-partition" and s.reads}
+    assert set(serving) == {*NAMES, "replay"} | {f"{name}-1" for name in twice}
+    identities = [(c[1], option(c, "--instance")) for c in serving.values()]
+    assert len(identities) == len(set(identities)), "two of the same identity fence each other"
     for name in NAMES:
         assert serving[name][:2] == ["serve", name]
 
@@ -151,6 +154,11 @@ def test_docker_itself_reads_the_compose_file() -> None:
         words = ["docker", "compose", *extra, "config", "--quiet"]
         told = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         assert told.returncode == 0, told.stderr
+
+
+def option(words: list[str], name: str) -> str:
+    """The value of an option, or nothing."""
+    return words[words.index(name) + 1] if name in words else ""
 
 
 def target(volume: str) -> str:
