@@ -1,12 +1,13 @@
 """Commands and options; what they do is elsewhere (`embedded.py`, `inspection.py`)."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from services import inspection, running, serving, topics
+from services import doctor, inspection, running, serving, topics
 
 app = typer.Typer(
     name="headrace",
@@ -216,6 +217,26 @@ def models_rollback(
 ) -> None:
     """Make the previous champion the champion again."""
     typer.echo(inspection.command(inspection.chosen(data_dir, problem), "rollback", None, reason))
+
+
+@app.command("doctor")
+def examine(
+    problem: Annotated[Path, typer.Option(help="The problem file (YAML).")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where the run lives (default: .headrace/NAME).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is wrong with settings, Kafka, Redis, keys, disk: a line each, with the mend."""
+    found = []
+    for finding in doctor.examine(problem, data_dir):
+        found.append(finding)
+        if not as_json:
+            typer.echo(finding.line())
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in found]))
+    if any(finding.state == "wrong" for finding in found):
+        raise typer.Exit(1)
 
 
 @topics_app.command("create")

@@ -1,6 +1,6 @@
 """URLs to backends: the only file that names one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from shared.archive.port import Archive
 from shared.blobs.port import BlobStore
 from shared.durable import write_durably
-from shared.errors import UsageError
+from shared.errors import Fatal, UsageError
+from shared.finding import Finding
 from shared.log.port import Log, LogReader
-from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED
+from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED, Stream
 from shared.online.port import Online
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
@@ -23,7 +24,8 @@ if TYPE_CHECKING:  # the client costs a tenth of a second that a run without Kaf
 
 SHARED = RAW | {CONTROL, REJECTED, JOBS, MODELS}
 """Streams with several writers: on Kafka their offsets are Kafka's own."""
-_KEY = Path("keys") / "signing.pem"
+KEY = Path("keys") / "signing.pem"
+"""Of a process without a key of its own, in its data directory."""
 
 
 def open_log(settings: Settings, data_dir: Path, problem: str, service: str = "run") -> Log:
@@ -98,6 +100,46 @@ def open_cluster(settings: Settings) -> "Clients":
             "HEADRACE_LOG=kafka://host:port,host:port"
         )
     return _clients(settings, rest)
+
+
+def log_refusal(
+    settings: Settings,
+    problem: str,
+    reads: Iterable[Stream],
+    writes: Iterable[Stream],
+    quick: bool = False,
+) -> Fatal | None:
+    """Why a process that reads and writes these streams of a shared log cannot work, with the mend.
+
+    Takes at most 10 s; `quick`, at the start, some tenths of a second where all is well. None: nothing
+    was found, or the log is not shared.
+    """
+    scheme, _, rest = settings.log.partition("://")
+    if scheme != "kafka":
+        return None
+    from shared.log import kafka_doctor
+
+    wanted = kafka_doctor.needs(reads, writes)
+    return kafka_doctor.refusal(rest, settings.kafka, problem, wanted, quick)
+
+
+def examined_log(settings: Settings, problem: str, now_ms: Callable[[], int]) -> Iterator[Finding]:
+    """What is wrong with a shared log, and what is well; nothing for another."""
+    scheme, _, rest = settings.log.partition("://")
+    if scheme == "kafka":
+        from shared.log import kafka_doctor
+
+        yield from kafka_doctor.examined(
+            rest, settings.kafka, problem, kafka_doctor.needs(), now_ms
+        )
+
+
+def examined_online(settings: Settings) -> Iterator[Finding]:
+    """The same for the online view, where it is a server."""
+    if settings.online.startswith(("redis://", "rediss://")):
+        from shared.online import redis_doctor
+
+        yield from redis_doctor.examined(settings.online)
 
 
 def open_seat(settings: Settings, problem: str, service: str, instance: str) -> "Seat":
@@ -199,7 +241,7 @@ class Keys:
 
 def open_keys(settings: Settings, data_dir: Path) -> Keys:
     """The signing key of the settings, else one of the data directory, made on first use (0600)."""
-    path = settings.signing_key or data_dir / _KEY
+    path = settings.signing_key or data_dir / KEY
     if not path.exists():
         write_durably(path, generate_key())
         path.chmod(0o600)

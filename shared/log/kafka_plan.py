@@ -15,7 +15,8 @@ from shared.messages.streams import CHECKPOINTS, Stream
 class Topic:
     """One topic as it is. `partitions` 0: there is none. `differs`: name to (is, wanted).
 
-    `operations`: what we may do with it, by Kafka's names (`READ`, `WRITE`, ...).
+    `operations`: what we may do with it, by Kafka's names (`READ`, `WRITE`, ...). `error`: Kafka's
+    code, 29 where we may not even look.
     """
 
     stream: Stream
@@ -25,6 +26,7 @@ class Topic:
     differs: Mapping[str, tuple[str, str]]
     values: Mapping[str, str] = field(default_factory=dict)
     operations: frozenset[str] = frozenset()
+    error: int = 0
 
 
 def looked_at(
@@ -81,4 +83,6 @@ def _topic(
         if name in values and values[name] != value:
             differs[name] = (values[name], value)
     operations = frozenset(row.get("authorized_operations") or ())
-    return Topic(stream, row["name"], len(found), copies, differs, values, operations)
+    return Topic(
+        stream, row["name"], len(found), copies, differs, values, operations, row["error_code"]
+    )
