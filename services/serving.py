@@ -24,6 +24,7 @@ from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.runtime.admin import answer, serve_admin
 from shared.runtime.clock import elapsed_s, now
+from shared.runtime.freshness import Freshness
 from shared.runtime.health import Health
 from shared.runtime.intake import Document
 from shared.runtime.metrics import Meters
@@ -69,6 +70,9 @@ def serve(options: Options) -> None:
         )  # fmt: skip
         ticking = options.ticks and "scheduler" in options.names
         pane = Pane(elapsed_s)
+        fresh = Freshness(meters, process.end)
+        if "scorer" in options.names and "learner" not in options.names:
+            process.tell(fresh)
         doors = _doors(options, settings, process, pane)
         gc.collect()
         gc.freeze()  # as `headrace run` does
@@ -78,13 +82,14 @@ def serve(options: Options) -> None:
                     f"headrace: {process.group} for {problem.name}; health and metrics on "
                     f"http://{options.host}:{port}", err=True,
                 )  # fmt: skip
-                process.run(source, stop, lambda: _show(process, pane))
+                process.run(source, stop, lambda: _show(process, pane, fresh))
         finally:
             pane.close()
             process.close()
 
 
-def _show(process: Process, pane: Pane) -> None:
+def _show(process: Process, pane: Pane, fresh: Freshness) -> None:
+    fresh.measure()
     board = process.board()
     if board is not None:
         pane.refresh(board)
