@@ -65,9 +65,11 @@ class Programme:
             for group in groups:
                 self.cluster.signal(signal.SIGCONT, group)
 
-    def elsewhere(self, what: str, fault: Callable[[], None]) -> None:
+    def elsewhere(
+        self, what: str, fault: Callable[[], object], groups: tuple[str, ...] = SCORE_PATH
+    ) -> None:
         """A fault of something that all need; it is over when it returns."""
-        with self._felt(what, SCORE_PATH):
+        with self._felt(what, groups):
             fault()
 
     def revive(self) -> None:
