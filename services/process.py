@@ -23,6 +23,7 @@ from services.trainer.shell import LocalTraining
 from shared import wiring
 from shared.errors import Retryable, UsageError
 from shared.log.port import Log
+from shared.messages.cloudevents import cloud_headers
 from shared.messages.codec import encode
 from shared.messages.streams import CONTROL, OUTCOMES, Stream
 from shared.messages.types import Control
@@ -206,6 +207,7 @@ class Process:
             checkpoint_every=_CHECKPOINT_EVERY,
             followers=self._listeners,
             passed_on=self._passed_on(),
+            headers=lambda r: cloud_headers(r.stream, r.value, self.problem.name, r.offset),
         )
 
     def _fuse(self) -> Fused:

@@ -1,6 +1,6 @@
 """The only loop in the project: rebuild, read, decide, commit, repeat (DESIGN section 4)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from shared.errors import Fatal
@@ -61,7 +61,8 @@ class Runner:
     After any failure, and when somebody else moved the group on, the stages are thrown away; the next
     step restores the last checkpoint and replays up to the committed position with outputs muted,
     which rule 3 makes exact. A replay that disagrees with what is on the log is a bug in a stage, and
-    stops the run. `passed_on`: streams that only these stages read: in memory, not written.
+    stops the run. `passed_on`: streams that only these stages read: in memory, not written. `headers`
+    gives a record the headers that others read it by.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Runner:
         followers: Sequence[Follower] = (),
         retention: Retention | None = None,
         passed_on: frozenset[Stream] = IN_MEMORY,
+        headers: Callable[[Record], Mapping[str, bytes]] | None = None,
     ) -> None:
         self._log = log
         self._group = group
@@ -83,6 +85,7 @@ class Runner:
         self._followers = followers
         self._retention = retention
         self._passed_on = passed_on
+        self._headers = headers
         self._fused: Fused | None = None
         self._position: Position = {}
         self._folding: Fused | None = None
@@ -113,7 +116,7 @@ class Runner:
         due = self._since_checkpoint + len(batch) >= self._checkpoint_every
         written = [record for record in produced if record.stream not in self._passed_on]
         with self._log.begin(self._group) as transaction:
-            transaction.append(_append(record) for record in written)
+            transaction.append(self._append(record) for record in written)
             transaction.advance(position)
             if due:
                 transaction.save(fused.changes(), position)
@@ -198,6 +201,11 @@ class Runner:
             replayed = needed(self._log, fused.inputs, self._position)
             self._retention.trim(self._log, [replayed])
 
+    def _append(self, record: Record) -> Append:
+        headers = None if self._headers is None else self._headers(record)
+        value = encode(record.value)
+        return Append(record.stream, value, record.key, record.timestamp_ms, headers)
+
     def _tell(self, committed: Sequence[Record]) -> None:
         for follower in self._followers:
             wanted = [record for record in committed if record.stream in follower.streams]
@@ -216,10 +224,6 @@ def _decoded(record: Record) -> Record:
         record.stream, value, record.key, record.partition, record.offset, record.seq,
         record.timestamp_ms, record.headers,
     )  # fmt: skip
-
-
-def _append(record: Record) -> Append:
-    return Append(record.stream, encode(record.value), record.key, record.timestamp_ms)
 
 
 def _between(position: Position, target: Position) -> int:
