@@ -6,10 +6,13 @@ import re
 from functools import cache
 from pathlib import Path
 
+import yaml
+
 from services import discover
 from shared.drift.table import DETECTORS
 from shared.models.port import Expert
 from shared.models.table import EXPERTS
+from tests.architecture import manifests
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = sorted([*ROOT.glob("services/**/*.py"), *ROOT.glob("shared/**/*.py")])
@@ -60,6 +63,10 @@ def test_a_service_is_one_folder() -> None:
     contracts.read(ROOT / ".importlinter")
     listed = contracts["importlinter:contract:services"]["modules"].split()
     assert set(listed) == {f"services.{name}" for name in folders}
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert folders <= set(compose), "a service has an entry in docker-compose.yml"
+    generated = {Path(path).stem for path in manifests.FILES if "/services/" in path}
+    assert folders == generated, "and its Kubernetes objects come from its declaration"
     central = [p for p in ROOT.glob("services/*.py")]
     for name in folders - {"collector", "console", "archiver", "trainer", "scheduler"}:
         assert not any(f"services.{name}" in p.read_text() for p in central), name
