@@ -134,8 +134,10 @@ def test_rights_are_what_the_declarations_say_and_no_more() -> None:
         groups = {
             f"{PROBLEM}.{g}" for g in (service.name, *kafka.MORE_GROUPS.get(service.name, ()))
         }
-        assert may["Read"] == mine | shell | groups | {topic(PROBLEM, s) for s in service.reads}
-        assert not {"All", "Alter", "Delete", "Create"} & set(may)
+        beside = (*service.reads, *kafka.READ_BESIDE.get(service.name, ()))
+        assert may["Read"] == mine | shell | groups | {topic(PROBLEM, s) for s in beside}
+        assert not {"All", "Alter", "Create"} & set(may)
+        assert ("Delete" in may) is (service.name in kafka.TRIMMING)
 
 
 def test_scaling_follows_the_groups_and_topics_of_the_code() -> None:

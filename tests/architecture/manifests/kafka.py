@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from shared.log.kafka_topics import PARTITIONED, settings, topic
-from shared.messages.streams import CHECKPOINTS, CONTROL, EVENTS, LABELS, Stream
+from shared.messages.streams import CHECKPOINTS, CONTROL, EVENTS, LABELS, OUTCOMES, Stream
 from shared.stage import Service
 from tests.architecture.manifests import CLUSTER, NAMESPACE, PARTITIONS, PROBLEM, Manifest, meta
 
@@ -16,6 +16,13 @@ BY_SHELLS: dict[str, tuple[Stream, ...]] = {
     "trainer": (CONTROL,),  # a result is there
 }
 """What the shell of a service writes, beside what its stage declares."""
+READ_BESIDE: dict[str, tuple[Stream, ...]] = {
+    "archiver": tuple(Stream),  # it trims the log, so it looks for what is still needed
+    "scorer": (OUTCOMES,),  # how many its model has not learned
+}
+"""What is read beside what the stage reads."""
+TRIMMING = ("archiver",)
+"""Who may delete old records (Kafka knows only: from any topic that it may delete)."""
 MORE_GROUPS = {"collector": ("source",)}
 """Groups beside the service's own."""
 
@@ -46,7 +53,7 @@ def writes(service: Service) -> list[Stream]:
 
 def reads(service: Service) -> list[Stream]:
     """Streams that it reads; its own outputs too, to go on where they end."""
-    wanted = {*service.reads, *writes(service)}
+    wanted = {*service.reads, *READ_BESIDE.get(service.name, ()), *writes(service)}
     return [stream for stream in Stream if stream in wanted]
 
 
@@ -57,6 +64,7 @@ def user(service: Service) -> Manifest:
         _acl("topic", f"{PROBLEM}.", "prefix", "Describe", "DescribeConfigs"),
         *(_acl("topic", topic(PROBLEM, s), "literal", "Read") for s in reads(service)),
         *(_acl("topic", topic(PROBLEM, s), "literal", "Write") for s in writes(service)),
+        *([_acl("topic", f"{PROBLEM}.", "prefix", "Delete")] * (service.name in TRIMMING)),
         *(_acl("group", group, "literal", "Describe", "Read") for group in groups),
         _acl("transactionalId", f"{PROBLEM}.{service.name}.", "prefix", "Describe", "Write"),
     ]
