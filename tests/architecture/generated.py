@@ -9,7 +9,7 @@ from services import discover
 from shared.messages.codec import json_schemas
 from shared.problem.load import problem_schema
 from shared.registry.lifecycle import page
-from tests.architecture import manifests
+from tests.architecture import asyncapi, manifests
 
 ROOT = Path(__file__).resolve().parents[2]
 BEGIN, END = "<!-- generated: {} -->\n", "<!-- end: {} -->"
@@ -46,6 +46,7 @@ SECTIONS: dict[str, dict[str, Callable[[], str]]] = {
 FILES: dict[str, Callable[[], str]] = {
     **manifests.FILES,
     "docs/lifecycles.md": page,
+    "docs/asyncapi.yaml": asyncapi.document,
     "docs/schemas/problem.schema.json": lambda: _json(problem_schema()),
     **{
         f"docs/schemas/{name}.schema.json": lambda schema=schema: _json(schema)  # type: ignore[misc]
