@@ -129,11 +129,10 @@ def test_rights_are_what_the_declarations_say_and_no_more() -> None:
                 may.setdefault(operation, set()).add(acl["resource"]["name"])
         mine = {topic(PROBLEM, s) for s in (*service.writes, CHECKPOINTS)}
         shell = {topic(PROBLEM, s) for s in kafka.BY_SHELLS.get(service.name, ())}
-        identity = f"{PROBLEM}.{service.name}."
-        assert may["Write"] == mine | shell | {identity}
-        groups = {
-            f"{PROBLEM}.{g}" for g in (service.name, *kafka.MORE_GROUPS.get(service.name, ()))
-        }
+        identities = {f"{PROBLEM}.{name}." for name in (service.name, kafka.DOCTOR)}
+        assert may["Write"] == mine | shell | identities
+        more = (kafka.DOCTOR, *kafka.MORE_GROUPS.get(service.name, ()))
+        groups = {f"{PROBLEM}.{group}" for group in (service.name, *more)}
         beside = (*service.reads, *kafka.READ_BESIDE.get(service.name, ()))
         assert may["Read"] == mine | shell | groups | {topic(PROBLEM, s) for s in beside}
         assert not {"All", "Alter", "Create"} & set(may)

@@ -23,6 +23,8 @@ READ_BESIDE: dict[str, tuple[Stream, ...]] = {
 """What is read beside what the stage reads."""
 TRIMMING = ("archiver",)
 """Who may delete old records (Kafka knows only: from any topic that it may delete)."""
+DOCTOR = "doctor"
+"""The identity by which every process looks whether it could work (`shared/log/kafka_doctor.py`)."""
 MORE_GROUPS = {"collector": ("source",)}
 """Groups beside the service's own."""
 
@@ -59,14 +61,16 @@ def reads(service: Service) -> list[Stream]:
 
 def user(service: Service) -> Manifest:
     """The KafkaUser of a service, known by a client certificate."""
-    groups = [f"{PROBLEM}.{g}" for g in (service.name, *MORE_GROUPS.get(service.name, ()))]
+    more = (DOCTOR, *MORE_GROUPS.get(service.name, ()))
+    groups = [f"{PROBLEM}.{group}" for group in (service.name, *more)]
+    identities = [f"{PROBLEM}.{name}." for name in (service.name, DOCTOR)]
     acls = [
         _acl("topic", f"{PROBLEM}.", "prefix", "Describe", "DescribeConfigs"),
         *(_acl("topic", topic(PROBLEM, s), "literal", "Read") for s in reads(service)),
         *(_acl("topic", topic(PROBLEM, s), "literal", "Write") for s in writes(service)),
         *([_acl("topic", f"{PROBLEM}.", "prefix", "Delete")] * (service.name in TRIMMING)),
         *(_acl("group", group, "literal", "Describe", "Read") for group in groups),
-        _acl("transactionalId", f"{PROBLEM}.{service.name}.", "prefix", "Describe", "Write"),
+        *(_acl("transactionalId", i, "prefix", "Describe", "Write") for i in identities),
     ]
     return {
         "apiVersion": API,
