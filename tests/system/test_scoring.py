@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_in_time_or_told_what_to_do(tmp_path: Path) -> None:
             assert answer.status_code == 200
         names = [json.loads(value)["id"] for value in stored(running, PREDICTIONS)]
         assert names == [answer.json()["id"]]
+
+
+def test_who_gives_up_takes_nobody_along(tmp_path: Path) -> None:
+    """Three wait for one event; the time of the first two ends earlier."""
+    with system(small_problem(), tmp_path, timeout_s=1.0) as running:
+        running.going.clear()
+        assert running.paused.wait(10)
+        with ThreadPoolExecutor(3) as pool:
+
+            def post() -> int:
+                return running.client.post("/v1/score", json=event("both")).status_code
+
+            early = [pool.submit(post) for _ in range(2)]
+            time.sleep(0.6)
+            last = pool.submit(post)
+            assert [waiting.result() for waiting in early] == [504, 504]
+            running.going.set()
+            assert last.result() == 200
+        assert len(stored(running, EVENTS)) == 1
 
 
 def test_a_run_that_was_restarted_knows_its_answers(tmp_path: Path) -> None:
