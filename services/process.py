@@ -22,7 +22,7 @@ from services.housekeeping import Housekeeping
 from services.trainer.shell import LocalTraining
 from shared import wiring
 from shared.errors import Retryable, UsageError
-from shared.log.port import Log
+from shared.log.port import Log, Position
 from shared.messages.cloudevents import cloud_headers
 from shared.messages.codec import encode
 from shared.messages.streams import CONTROL, OUTCOMES, Stream
@@ -164,6 +164,10 @@ class Process:
     def end(self, stream: Stream) -> int:
         """Where a stream ends just now."""
         return self._front.end(stream)
+
+    def ends(self, stream: Stream) -> Position:
+        """The same for each of its places."""
+        return self._front.ends(stream)
 
     def close(self) -> None:
         """End background work; leave the groups."""

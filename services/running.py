@@ -23,7 +23,6 @@ from services.inspection import RUNS
 from services.scheduler.shell import Ticks
 from services.web import listening, looked_up, served
 from shared.errors import UsageError
-from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import cpu_s, elapsed_s, now
@@ -71,10 +70,7 @@ def run(options: Options) -> None:
     embedded = Embedded(problem, data_dir, load(), options.batch_size, beside)
     try:
         if waiters:
-            waiters.start = {
-                PREDICTIONS: max(0, embedded.log.end(PREDICTIONS) - waiters.remembered),
-                REJECTED: embedded.log.end(REJECTED),
-            }
+            waiters.begin(embedded.log.ends)
         source = None
         if path is not None:
             source = Replay(path, options.labels, problem, speed)
@@ -100,7 +96,6 @@ def _drive(
         terminal.show(embedded.board())
         pane.refresh(embedded.board())
 
-    gc.collect()
     gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
     with stop_on_signals() as stop, _page(embedded, pane, options, waiters) as url, terminal:
         if url:

@@ -20,7 +20,6 @@ from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
 from services.web import listening, looked_up, served
-from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.load import load_problem
 from shared.runtime.admin import answer, serve_admin
 from shared.runtime.clock import elapsed_s, now
@@ -74,7 +73,6 @@ def serve(options: Options) -> None:
         if "scorer" in options.names and "learner" not in options.names:
             process.tell(fresh)
         doors = _doors(options, settings, process, pane)
-        gc.collect()
         gc.freeze()  # as `headrace run` does
         try:
             with doors as port, Ticks(process.submit, live=ticking):
@@ -114,10 +112,7 @@ def _site(options: Options, settings: Settings, process: Process, pane: Pane) ->
         hosts = (*HOSTS, options.host) if options.host != "0.0.0.0" else ("*",)  # noqa: S104
         app = make_app(pane, problem, process.submit, hosts, process.meters.registry)
         waiters = Waiters(problem.name)
-        waiters.start = {
-            PREDICTIONS: max(0, process.end(PREDICTIONS) - waiters.remembered),
-            REJECTED: process.end(REJECTED),
-        }
+        waiters.begin(process.ends)
         process.tell(waiters)
 
         def accept(found: Sequence[Document]) -> None:

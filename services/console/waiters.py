@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from hashlib import sha256
 from threading import Lock
@@ -10,7 +10,7 @@ from threading import Lock
 import msgspec
 
 from shared.log.port import Position
-from shared.messages.streams import EVENTS, PREDICTIONS, REJECTED
+from shared.messages.streams import EVENTS, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import Prediction, Rejected
 from shared.rejecting import RAW_LIMIT_BYTES
 from shared.runtime.inbox import Busy
@@ -32,8 +32,7 @@ class Waiters:
     """A follower (`shared/runtime/runner.py`) of predictions and rejects.
 
     Remembers the newest `remembered` predictions, so that an id that comes again gets the first
-    answer. At most `most` events are waited for. `start`: from where on the log is followed; a place
-    somewhat before its end lets a restarted process know the newest answers.
+    answer, also after a restart (`begin`). At most `most` events are waited for.
     """
 
     streams = (PREDICTIONS, REJECTED)
@@ -48,6 +47,11 @@ class Waiters:
         self._by_mark: dict[str, list[Ticket]] = {}
         self._open = 0
         self._lock = Lock()
+
+    def begin(self, ends: Callable[[Stream], Position]) -> None:
+        """Follow from somewhat before the `ends` of the log's streams on, by place."""
+        near = {name: max(0, end - self.remembered) for name, end in ends(PREDICTIONS).items()}
+        self.start = {**near, **ends(REJECTED)}
 
     def position(self) -> Position:
         """See `Follower`."""

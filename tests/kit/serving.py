@@ -17,7 +17,6 @@ from services.collector.shell import ingest
 from services.console.scoring import scoring
 from services.console.waiters import Waiters
 from services.embedded import Embedded
-from shared.messages.streams import PREDICTIONS, REJECTED
 from shared.problem.spec import Problem
 from shared.runtime.clock import now
 from shared.settings import Settings
@@ -44,12 +43,7 @@ class System:
     def __init__(self, problem: Problem, data_dir: Path, token: str | None, timeout_s: float):
         self.waiters = Waiters(problem.name)
         self.embedded = Embedded(problem, data_dir, Settings(), beside=[self.waiters])
-        self.waiters.start = {
-            stream: self.embedded.log.end(stream) for stream in (PREDICTIONS, REJECTED)
-        }
-        self.waiters.start[PREDICTIONS] = max(
-            0, self.waiters.start[PREDICTIONS] - self.waiters.remembered
-        )
+        self.waiters.begin(self.embedded.log.ends)
         self.going, self.paused = Event(), Event()
         self.going.set()
         self._stop = Event()
