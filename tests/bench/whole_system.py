@@ -1,8 +1,8 @@
 """CPU an event of the whole embedded system beside a plain River ARF(10) loop, in one run.
 
 usage: python -m tests.bench.whole_system [--rows N] [--events N]
-Prints one JSON object. Both sides see the example's events; ARF(10) gets the very features that the
-system logged, and does nothing but test-then-train, single thread. Quote the ratio.
+Prints one JSON object. Both sides see the same events, all of the example's; ARF(10) gets the very
+features that the system logged, and does nothing but test-then-train, single thread. Quote the ratio.
 """
 
 import argparse
@@ -40,14 +40,14 @@ def arf(outcomes: list[dict[str, Any]]) -> dict[str, float]:
 def logged(data_dir: Path, most: int) -> list[dict[str, Any]]:
     """The first `most` outcomes of a run."""
     with sqlite3.connect(f"file:{data_dir / 'log.db'}?mode=ro", uri=True) as db:
-        rows = db.execute('SELECT value FROM outcomes ORDER BY "offset" LIMIT ?', (most,))
+        rows = db.execute('SELECT value FROM outcomes ORDER BY "offset" LIMIT ?', (most or -1,))
         return [msgspec.json.decode(value) for (value,) in rows]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=0, help="only the example's first rows")
-    parser.add_argument("--events", type=int, default=4_000, help="events for ARF (it is slow)")
+    parser.add_argument("--events", type=int, default=0, help="only so many for ARF (default: all)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         problem = shortened(Path(folder), options.rows) if options.rows else ELECTRICITY
