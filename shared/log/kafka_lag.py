@@ -6,7 +6,6 @@ from typing import Any
 from kafka import TopicPartition
 
 from shared.log.kafka_clients import Clients, translated
-
 from shared.messages.streams import CHECKPOINTS, Stream, place
 
 
