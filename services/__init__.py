@@ -5,6 +5,9 @@ from pathlib import Path
 
 from shared.stage import Service
 
+USUAL_PORT = 8765
+"""Where the page, health and metrics are, unless told otherwise."""
+
 
 def discover() -> list[Service]:
     """Every service of this package, in the order of the flow."""

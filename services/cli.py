@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from services import doctor, inspection, running, serving, topics
+from services import USUAL_PORT, inspection
 
 app = typer.Typer(
     name="headrace",
@@ -65,6 +65,8 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the whole system in this process over one SQLite file."""
+    from services import running  # each command pays for its own imports only
+
     options = running.Options(
         problem=problem,
         events=events,
@@ -92,7 +94,7 @@ def serve(
     ),
     port: Annotated[
         int, typer.Option(min=0, max=65_535, help="Their port; 0 finds a free one.")
-    ] = running.USUAL_PORT,
+    ] = USUAL_PORT,
     instance: Annotated[
         str, typer.Option(help="Who this is among processes that do the same; keep it stable.")
     ] = "0",
@@ -115,6 +117,8 @@ def serve(
     ] = True,
 ) -> None:
     """Run some services in this process, over a log that others share (HEADRACE_LOG=kafka://...)."""
+    from services import serving
+
     options = serving.Options(
         names=[name.strip() for name in services.split(",")],
         problem=problem,
@@ -228,6 +232,8 @@ def examine(
     as_json: AsJson = False,
 ) -> None:
     """What is wrong with settings, Kafka, Redis, keys, disk: a line each, with the mend."""
+    from services import doctor
+
     found = []
     for finding in doctor.examine(problem, data_dir):
         found.append(finding)
@@ -252,6 +258,8 @@ def topics_create(
     as_json: AsJson = False,
 ) -> None:
     """Create the topics that are missing; what exists is compared, and left as it is."""
+    from services import topics
+
     rows = topics.create(problem, partitions, replication, dry_run)
     _show(rows if as_json else {row["topic"]: topics.line(row) for row in rows}, as_json)
 

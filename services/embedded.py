@@ -9,13 +9,13 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from services import discover
 from services.archiver.shell import Archiver
 from services.collector.replay import Arrival
-from services.collector.shell import Replay
 from services.console.core import Board
 from services.trainer.shell import LocalTraining
 from shared import wiring
@@ -32,6 +32,9 @@ from shared.runtime.retention import Retention
 from shared.runtime.runner import Follower, Runner
 from shared.settings import Settings
 from shared.stage import Tools
+
+if TYPE_CHECKING:  # brings the web framework along
+    from services.collector.shell import Replay
 
 GROUP = "headrace"
 SOURCE = "source"
@@ -100,7 +103,7 @@ class Embedded:
         self._board = board
 
     def run(
-        self, source: Replay | None, stop: Event, stay: bool, turn: Callable[[], None]
+        self, source: "Replay | None", stop: Event, stay: bool, turn: Callable[[], None]
     ) -> None:
         """Take in, fold, commit, until `stop`, or until a finite source is drained (unless `stay`).
 
@@ -159,7 +162,7 @@ class Embedded:
     def _fuse(self) -> Fused:
         return Fused(self._services, self.problem, self._tools, stamp=now)
 
-    def _collect(self, source: Replay) -> bool:
+    def _collect(self, source: "Replay") -> bool:
         """Append the next arrivals with the source's position; whether more may come."""
         arrivals = source.next(self.batch_size)
         if arrivals is None:

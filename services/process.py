@@ -8,6 +8,7 @@ others stand by. Who works is decided by the log's groups (`shared/log/kafka_mem
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import msgspec
 import typer
@@ -15,7 +16,6 @@ import typer
 from services import discover
 from services.archiver.shell import Archiver
 from services.collector.replay import Arrival
-from services.collector.shell import Replay
 from services.console.core import Board
 from services.embedded import as_append
 from services.housekeeping import Housekeeping
@@ -38,6 +38,9 @@ from shared.runtime.runner import IN_MEMORY, Follower, Runner, Trail, decoded
 from shared.runtime.sweeping import Sweep
 from shared.settings import Settings
 from shared.stage import Service, Tools
+
+if TYPE_CHECKING:  # brings the web framework along
+    from services.collector.shell import Replay
 
 SOURCE = "source"
 _COMMIT_S = 30.0
@@ -110,7 +113,7 @@ class Process:
         assert isinstance(board, Board)
         return board
 
-    def run(self, source: Replay | None, stop: Event, turn: Callable[[], None]) -> None:
+    def run(self, source: "Replay | None", stop: Event, turn: Callable[[], None]) -> None:
         """Work until `stop`; `turn` is called after each turn.
 
         Raises:
@@ -241,7 +244,7 @@ class Process:
         self.health.ready(f"not at work: {why}")
         self._forget_trails()
 
-    def _collect(self, source: Replay | None) -> Replay | None:
+    def _collect(self, source: "Replay | None") -> "Replay | None":
         """Append what the source gives with its position; None once it is drained."""
         if source is None:
             return None

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 from fastapi import FastAPI
 
+from services import USUAL_PORT
 from services.collector.bodies import events_of
 from services.collector.shell import Replay, ingest, parse_speed
 from services.console.pane import Pane
@@ -31,7 +32,6 @@ from shared.runtime.signals import stop_on_signals
 from shared.settings import load
 
 HOST = "127.0.0.1"
-USUAL_PORT = 8765
 _OURS = "headrace.json"
 
 

@@ -1,31 +1,22 @@
 """`headrace serve`: from options to one process of the system, its health, its page."""
 
 import gc
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from fastapi import FastAPI, Request, Response
 
-from services.collector.bodies import events_of
-from services.collector.shell import Replay, ingest, parse_speed
 from services.console.pane import Pane
-from services.console.scoring import scoring
-from services.console.shell import HOSTS, make_app
-from services.console.waiters import Waiters
 from services.doctor import explaining
 from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
-from services.web import listening, looked_up, served
 from shared.problem.load import load_problem
-from shared.runtime.admin import answer, serve_admin
-from shared.runtime.clock import elapsed_s, now
+from shared.runtime.admin import serve_admin
+from shared.runtime.clock import elapsed_s
 from shared.runtime.freshness import Freshness
 from shared.runtime.health import Health
-from shared.runtime.intake import Document
 from shared.runtime.metrics import Meters
 from shared.runtime.signals import stop_on_signals
 from shared.settings import Settings, load
@@ -59,6 +50,8 @@ def serve(options: Options) -> None:
     data_dir.mkdir(parents=True, exist_ok=True)
     source = None
     if options.events is not None:
+        from services.collector.shell import Replay, parse_speed
+
         source = Replay(options.events, options.labels, problem, parse_speed(options.speed))
     health = Health(sorted(options.names))
     meters = Meters("+".join(options.names), problem.name)
@@ -99,41 +92,6 @@ def _doors(
     """What answers on the port: the page and HTTP input where those services are, else health alone."""
     if not {"console", "collector"} & set(options.names):
         return serve_admin(options.host, options.port, process.health, process.meters)
-    return _site(options, settings, process, pane)
+    from services.site import site  # the web framework takes as long to import as all the rest
 
-
-@contextmanager
-def _site(options: Options, settings: Settings, process: Process, pane: Pane) -> Iterator[int]:
-    place = listening(options.host, (options.port,))
-    problem = process.problem
-    view: AbstractContextManager[None] = nullcontext()
-    token = settings.api_token.get_secret_value() if settings.api_token else None
-    if "console" in options.names:
-        hosts = (*HOSTS, options.host) if options.host != "0.0.0.0" else ("*",)  # noqa: S104
-        app = make_app(pane, problem, process.submit, hosts, process.meters.registry)
-        waiters = Waiters(problem.name)
-        waiters.begin(process.ends)
-        process.tell(waiters)
-
-        def accept(found: Sequence[Document]) -> None:
-            process.accept(events_of(found, problem, now()))
-
-        app.include_router(scoring(problem, accept, waiters, token))
-        view = looked_up(app, settings, process.data_dir, problem, token)
-    else:
-        app = FastAPI(title=f"Headrace: {problem.name}", docs_url=None, redoc_url=None)
-    app.include_router(ingest(problem, process.accept, token))
-    _answer_probes(app, process)
-    with view, served(app, place) as port:
-        yield port
-
-
-def _answer_probes(app: FastAPI, process: Process) -> None:
-    @app.get("/health/{probe}")
-    @app.get("/metrics")
-    def probed(request: Request) -> Response:
-        target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        found = answer(target, process.health, process.meters)
-        if found is None:
-            return Response(status_code=404)
-        return Response(found.body, found.status, media_type=found.media_type)
+    return site(options.names, (options.host, options.port), settings, process, pane)

@@ -41,7 +41,7 @@ class Timeouts:
     delivery_s: float = 7
     transaction_s: float = 8
     session_s: float = 6
-    block_s: float = 15
+    block_s: float = 8
 
     def __post_init__(self) -> None:
         if not self.request_s < self.delivery_s < self.transaction_s:

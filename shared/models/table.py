@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib import import_module
 from typing import Any
-
-from river import linear_model, tree
 
 from shared.models.counts import Counts
 from shared.models.forest import Forest
@@ -15,7 +14,6 @@ from shared.models.neighbours import Neighbours
 from shared.models.persistence import Persistence
 from shared.models.port import Expert, Task
 from shared.models.regression_forest import RegressionForest
-from shared.models.river_expert import RiverExpert
 from shared.models.rls import LeastSquares
 from shared.models.seasons import Seasons
 from shared.models.softmax import Softmax
@@ -24,9 +22,20 @@ from shared.models.softmax import Softmax
 Make = Callable[[int, int, int], Expert]
 
 
-def _river(name: str, make: Callable[[], Any], scaled: bool = False) -> Make:
-    """A table line for a River model; its classes must be on the list in `river_expert.py`."""
-    return lambda n_features, n_classes, seed: RiverExpert(name, make, scaled)
+def _river(name: str, path: str, scaled: bool = False, **arguments: Any) -> Make:
+    """A table line for the River model at `path`; its classes must be on the list in
+    `river_expert.py`. River takes seconds to import, so only a pool that has such a member does.
+    """
+
+    def make(n_features: int, n_classes: int, seed: int) -> Expert:
+        from shared.models.river_expert import RiverExpert
+
+        module, _, model = path.rpartition(".")
+        return RiverExpert(
+            name, partial(getattr(import_module(f"river.{module}"), model), **arguments), scaled
+        )
+
+    return make
 
 
 _CLASSIFIERS: dict[str, Make] = {
@@ -37,9 +46,9 @@ _CLASSIFIERS: dict[str, Make] = {
     "seasons": Seasons,
     "forest": Forest,
     "mondrian": MondrianForest,
-    "river-logistic": _river("river-logistic", linear_model.LogisticRegression, scaled=True),
-    "river-softmax": _river("river-softmax", linear_model.SoftmaxRegression, scaled=True),
-    "river-tree": _river("river-tree", partial(tree.HoeffdingTreeClassifier, max_depth=10)),
+    "river-logistic": _river("river-logistic", "linear_model.LogisticRegression", scaled=True),
+    "river-softmax": _river("river-softmax", "linear_model.SoftmaxRegression", scaled=True),
+    "river-tree": _river("river-tree", "tree.HoeffdingTreeClassifier", max_depth=10),
 }
 _REGRESSORS: dict[str, Make] = {
     "least-squares": LeastSquares,
@@ -47,7 +56,7 @@ _REGRESSORS: dict[str, Make] = {
     "neighbours": Neighbours,
     "forest": RegressionForest,
     "persistence": Persistence,
-    "river-tree": _river("river-tree", partial(tree.HoeffdingTreeRegressor, max_depth=8)),
+    "river-tree": _river("river-tree", "tree.HoeffdingTreeRegressor", max_depth=8),
 }
 
 EXPERTS: Mapping[Task, Mapping[str, Make]] = {

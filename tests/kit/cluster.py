@@ -16,6 +16,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
+from tests.kit.kafka_broker import end_with_parent
 from tests.kit.runs import ELECTRICITY, ROOT, command, environment
 
 EACH = (
@@ -54,7 +55,7 @@ class Cluster:
                     "--instance", instance, "--port", "0", "--no-ticks",
                 ),
                 cwd=ROOT, env={**environment(), **settings},
-                stdout=subprocess.DEVNULL, stderr=self._log(group, instance),
+                stdout=subprocess.DEVNULL, stderr=self._log(group, instance), preexec_fn=end_with_parent,
             )  # fmt: skip
 
     def signal(self, how: signal.Signals, group: str, instance: str = "0") -> None:

@@ -255,6 +255,11 @@ def _lines(port: int, controller: int, data: Path) -> list[str]:
 def _modest() -> None:
     """In the broker's process: leave room for others, and end with the tests however they end."""
     os.nice(10)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """In a child: be killed when the tests end, however they end."""
     if sys.platform == "linux":
         _LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 

@@ -5,17 +5,23 @@ from pathlib import Path
 
 from services.collector.sources.csv_rows import csv_rows
 from services.collector.sources.jsonl_rows import jsonl_rows
-from services.collector.sources.parquet_rows import parquet_rows
 from services.collector.sources.row import Row
 from shared.errors import UsageError
 from shared.problem.spec import Problem
+
+
+def _parquet_rows(path: Path, problem: Problem) -> Iterator[Row]:
+    from services.collector.sources.parquet_rows import parquet_rows  # half a second of pyarrow
+
+    return parquet_rows(path, problem)
+
 
 SOURCES: dict[str, Callable[[Path, Problem], Iterator[Row]]] = {
     ".csv": csv_rows,
     ".tsv": csv_rows,
     ".jsonl": jsonl_rows,
     ".ndjson": jsonl_rows,
-    ".parquet": parquet_rows,
+    ".parquet": _parquet_rows,
 }
 
 
