@@ -6,26 +6,31 @@ written to `.cache/chaos/`.
 """
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, Broker, collected, fresh_broker, kafka_name
+from tests.kit.kafka_broker import LEAKS, Broker, collected, fresh_broker, kafka_name, wait_for
+from tests.kit.redis_server import Server, redis_own
 # isort: on
 
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis import Redis
 
 from tests.chaos.counting import counted, learned
 from tests.chaos.programme import Programme
 from tests.kit.cluster import EACH, Cluster, Producing, Watching, accuracy, half_hours
 from tests.kit.runs import ROOT, run_json, shortened
 
-__all__ = ["collected", "fresh_broker", "kafka_name"]
+__all__ = ["collected", "fresh_broker", "kafka_name", "redis_own"]
 pytestmark = [pytest.mark.slow, *LEAKS]
 LONG = os.environ.get("HEADRACE_CHAOS") == "long"
 SEED = int(os.environ.get("HEADRACE_CHAOS_SEED", "20261121"))
@@ -36,10 +41,13 @@ PER_S = 40.0
 
 
 @pytest.fixture
-def cluster(fresh_broker: Broker, kafka_name: str, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(
+    fresh_broker: Broker, redis_own: Server, kafka_name: str, tmp_path: Path
+) -> Iterator[Cluster]:
     made = Cluster(
-        fresh_broker.address, kafka_name, tmp_path, changes={"retraining": {"triggers": []}}
-    )
+        fresh_broker.address, kafka_name, tmp_path, changes={"retraining": {"triggers": []}},
+        settings={"HEADRACE_ONLINE": redis_own.url},
+    )  # fmt: skip
     made.start(*EACH)
     yield made
     made.stop()
@@ -54,7 +62,7 @@ def kills(rng: random.Random) -> list[str]:
 
 
 def test_nothing_is_lost_or_doubled_whatever_dies(
-    cluster: Cluster, fresh_broker: Broker, tmp_path: Path
+    cluster: Cluster, fresh_broker: Broker, redis_own: Server, tmp_path: Path
 ) -> None:
     sys.stderr.write(f"seed {SEED}\n")
     rng = random.Random(SEED)
@@ -77,11 +85,15 @@ def test_nothing_is_lost_or_doubled_whatever_dies(
         programme.pause(paused, SESSION_S + 1 if rng.random() < 0.5 else TRANSACTION_S + 2)
     for how in rng.sample(["kill", "restart", "pause"] * 4, 12):
         programme.elsewhere(f"broker {how}", lambda how=how: _broker(fresh_broker, how))
+    for fault in ("kill -9", "FLUSHALL", "SIGSTOP"):
+        programme.elsewhere(f"redis {fault}", lambda fault=fault: _redis(redis_own, fault))
     producing.stop()
-    sent = [f"{i}" for i in ids(rows, 100 + producing.sent)]
+    sent = ids(rows, 100 + producing.sent)
     outcomes.wait(len(sent), 180)
     predictions.wait(len(sent), 30)
     time.sleep(1)
+    view = wait_for(lambda: _looked_up(cluster, sent[-1]), 60, "the online view to be current")
+    assert view["prediction"]["id"] == sent[-1]
     predictions.stop()
     outcomes.stop()
     codes = cluster.stop()
@@ -118,6 +130,30 @@ def test_nothing_is_lost_or_doubled_whatever_dies(
 
 def ids(rows: list[tuple[bytes, bytes]], count: int) -> list[str]:
     return [json.loads(event)["id"] for event, _ in rows[:count]]
+
+
+def _redis(redis: Server, fault: str) -> None:
+    if fault == "FLUSHALL":
+        Redis.from_url(redis.url).flushall()
+    elif fault == "SIGSTOP":
+        redis.kill(signal.SIGSTOP)
+        time.sleep(SESSION_S)
+        redis.kill(signal.SIGCONT)
+    else:
+        redis.kill()
+        redis.start()
+
+
+def _looked_up(cluster: Cluster, newest: str) -> dict[str, Any]:
+    """What the console says of the entity, once its view is current and holds the newest event."""
+    url = re.findall(r"http://\S+", cluster.said("console"))[-1]
+    try:
+        with urllib.request.urlopen(f"{url}/v1/entities/NSW", timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+    except OSError:
+        return {}
+    current = found["view"]["state"] == "current" and found["prediction"]["id"] == newest
+    return found if current else {}
 
 
 def _broker(broker: Broker, how: str) -> None:

@@ -1,4 +1,4 @@
-"""A network that resets, delays and swallows: thirty seeds, each one fault between processes and broker."""
+"""A network that resets, delays and swallows: thirty seeds, each one fault before the broker."""
 
 # isort: off
 from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name

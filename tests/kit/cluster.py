@@ -55,7 +55,8 @@ class Cluster:
                     "--instance", instance, "--port", "0", "--no-ticks",
                 ),
                 cwd=ROOT, env={**environment(), **settings},
-                stdout=subprocess.DEVNULL, stderr=self._log(group, instance), preexec_fn=end_with_parent,
+                stdout=subprocess.DEVNULL, stderr=self._log(group, instance),
+                preexec_fn=end_with_parent,
             )  # fmt: skip
 
     def signal(self, how: signal.Signals, group: str, instance: str = "0") -> None:
