@@ -11,7 +11,7 @@ from typing import Any
 from kafka import errors
 from kafka.admin import ConfigResource, ConfigResourceType
 
-from shared.errors import Fatal, HeadraceError
+from shared.errors import Fatal, HeadraceError, Retryable
 from shared.finding import Finding, ok, warn, wrong
 from shared.log.kafka_clients import Clients, Timeouts, drop
 from shared.log.kafka_plan import Topic, looked_at
@@ -58,9 +58,9 @@ def examined(
     if not alive:
         return
     clients = Clients(servers, options, _QUICK)
-    topics = list(_safely(_topics, clients, problem, wanted))
+    topics = list(_safely(_topics, clients, problem, wanted, quick=quick))
     yield from topics
-    yield from _safely(_group, clients, problem, wanted)
+    yield from _safely(_group, clients, problem, wanted, quick=quick)
     if quick:
         return
     yield from _safely(_broker, clients, problem, wanted)
@@ -93,10 +93,18 @@ def _fatal(bad: list[Finding]) -> Fatal:
     return Fatal(f"{lines}{more}")
 
 
-def _safely(look: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
-    """Findings of one look; an error of the client is one too."""
+def _safely(
+    look: Callable[..., Iterator[Finding]], *arguments: Any, quick: bool = False
+) -> Iterator[Finding]:
+    """Findings of one look; an error of the client is one too. `quick`: slowness is not, whoever starts
+    will see.
+    """
     try:
         yield from look(*arguments)
+    except Retryable as error:
+        say = warn if quick else wrong
+        name = look.__name__.strip("_")
+        yield say(f"kafka {name}", str(error), "is the broker overloaded? look again in a moment")
     except (HeadraceError, errors.KafkaError) as error:
         name = look.__name__.strip("_")
         yield wrong(f"kafka {name}", str(error), "look into the broker's log for this client")

@@ -3,7 +3,7 @@
 import socket
 import ssl
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import Thread
 from typing import Any, TypeVar
 
@@ -13,7 +13,11 @@ from shared.finding import Finding, ok, wrong
 from shared.log.kafka_wire import HungUp, NotKafka, Silent, Wire
 
 STEP_S = 2.0
-"""Most time for one step; five of them follow each other at worst."""
+"""Most time for a name, and for a connection."""
+ANSWER_S = 4.0
+"""Most time for an answer: a broker under load has taken more than 2 s for a TLS handshake."""
+BOUND_S = 8.5
+"""Most time for all of it."""
 _SET = "HEADRACE_KAFKA_"
 _EXPIRED, _NOT_YET, _HOST, _ADDRESS = 10, 9, 62, 64
 _ILLEGAL_SASL_STATE = 34
@@ -28,20 +32,22 @@ class _Stopped(Exception):
 def probed(servers: str, options: Mapping[str, str]) -> list[Finding]:
     """One finding a server: the first step that fails, else that it is well.
 
-    `servers`: `host:port,host:port`; `options` by kafka-python's names. Takes at most 10 s,
-    whoever does not answer.
+    `servers`: `host:port,host:port`; `options` by kafka-python's names. Takes at most
+    `BOUND_S`, whoever does not answer.
     """
-    waiting = [
-        (server, in_background(lambda server=server: _probed(server, options)))  # type: ignore[misc]
+    waiting = {
+        server: in_background(lambda server=server: _probed(server, options))  # type: ignore[misc]
         for server in servers.split(",")
+    }
+    done, _ = wait(waiting.values(), BOUND_S)
+    return [
+        future.result() if future in done else _endless(server)
+        for server, future in waiting.items()
     ]
-    found = []
-    for server, future in waiting:
-        try:
-            found.append(future.result(5 * STEP_S))
-        except TimeoutError:
-            found.append(wrong(f"kafka {server}", "no answer within 10 s", _NETWORK))
-    return found
+
+
+def _endless(server: str) -> Finding:
+    return wrong(f"kafka {server}", f"no end of it within {BOUND_S:g} s", _NETWORK)
 
 
 def in_background(work: Callable[[], _T]) -> "Future[_T]":
@@ -75,7 +81,7 @@ def reached(host: str, port: int) -> socket.socket:
         text = f"the name {host} is not known ({error.strerror or error})"
         raise _Stopped(wrong(name, text, "check the address in HEADRACE_LOG, and DNS")) from error
     try:
-        return socket.create_connection((str(addresses[0][4][0]), port), timeout=STEP_S)
+        connection = socket.create_connection((str(addresses[0][4][0]), port), timeout=STEP_S)
     except TimeoutError as error:
         text = f"no answer to a connection within {STEP_S:g} s"
         raise _Stopped(wrong(name, text, _NETWORK)) from error
@@ -83,6 +89,8 @@ def reached(host: str, port: int) -> socket.socket:
         text = f"no connection ({error.strerror or error})"
         mend = "is the broker running, and on this port? check the address in HEADRACE_LOG"
         raise _Stopped(wrong(name, text, mend)) from error
+    connection.settimeout(ANSWER_S)
+    return connection
 
 
 _NETWORK = "a firewall or a wrong address: check HEADRACE_LOG and the network's rules"
@@ -99,7 +107,7 @@ def _probed(server: str, options: Mapping[str, str]) -> Finding:
     except _Stopped as stop:
         return stop.finding
     except Silent:
-        text = f"the port takes connections but does not answer within {STEP_S:g} s"
+        text = f"the port takes connections but does not answer within {ANSWER_S:g} s"
         mend = (
             "is it a Kafka broker? If its listener uses TLS, set "
             f"{_SET}SECURITY_PROTOCOL=SSL (or SASL_SSL); if it hangs, restart it"
@@ -135,7 +143,7 @@ def _secured(
         raise _Stopped(_not_trusted(error, name, host)) from error
     except TimeoutError as error:
         connection.close()
-        text = f"no answer to the TLS handshake within {STEP_S:g} s"
+        text = f"no answer to the TLS handshake within {ANSWER_S:g} s"
         mend = f"does this port use TLS? else set {_SET}SECURITY_PROTOCOL without SSL"
         raise _Stopped(wrong(name, text, mend)) from error
     except OSError as error:

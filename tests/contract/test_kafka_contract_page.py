@@ -16,7 +16,6 @@ from shared.messages.cloudevents import cloud_headers
 from shared.messages.codec import encode
 from shared.messages.streams import EVENTS, LABELS, PREDICTIONS
 from shared.messages.types import Prediction, Valid
-from tests.kit.kafka_bench import QUICK
 from tests.kit.pages import blocks
 from tests.kit.serving import small_problem
 from tests.kit.toy import T0
@@ -37,7 +36,7 @@ def test_producers_and_consumers_of_the_page(
         for block in blocks("CONTRACT.md", "python")
     ]
     consume, plain, cloud = code
-    log = KafkaLog.opened(Clients(kafka, timeouts=QUICK), kafka_name)
+    log = KafkaLog.opened(Clients(kafka), kafka_name)
     try:
         exec(plain, {})
         exec(cloud, {})

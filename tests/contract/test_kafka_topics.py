@@ -20,7 +20,6 @@ from shared.messages.codec import encode
 from shared.messages.streams import ALERTS, EVENTS, JOBS, REJECTED, Stream
 from shared.messages.types import Alert, Job, Rejected
 from shared.wiring import SHARED
-from tests.kit.kafka_bench import QUICK
 from tests.kit.runs import ROOT, command, environment
 from tests.kit.serving import small_problem
 from tests.kit.toy import T0
@@ -51,7 +50,7 @@ def said(kafka: str, kafka_name: str, tmp_path: Path) -> Any:
 def test_missing_topics_are_created_and_others_left_alone(
     said: Any, kafka: str, kafka_name: str
 ) -> None:  # fmt: skip
-    clients = Clients(kafka, timeouts=QUICK)
+    clients = Clients(kafka)
     with clients.admin() as admin:
         configs = {"retention.ms": "1000"}
         admin.create_topics({topic(kafka_name, ALERTS): {
@@ -78,7 +77,7 @@ def test_missing_topics_are_created_and_others_left_alone(
 
 
 def test_status_tells_what_lags(said: Any, kafka: str, kafka_name: str) -> None:
-    log = KafkaLog.opened(Clients(kafka, timeouts=QUICK), kafka_name, foreign=SHARED)
+    log = KafkaLog.opened(Clients(kafka), kafka_name, foreign=SHARED)
     alert = Alert(
         alert="a1", kind="k", cause="silence", severity="page", state="open", since=T0, time=T0,
         series="s",
