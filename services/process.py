@@ -45,7 +45,10 @@ if TYPE_CHECKING:  # brings the web framework along
 SOURCE = "source"
 _COMMIT_S = 30.0
 _CHECKPOINT_EVERY = 5_000
-_IDLE_S = (0.002, 0.005, 0.01, 0.02, 0.04)
+_IDLE_S = (0.02, 0.05, 0.1)
+_LINGER_S = 0.01
+_MANY = 100
+"""A commit costs some milliseconds however many records it holds: fewer than this are waited for."""
 _PAUSES_S = (0.05, 0.2, 1.0, 2.0)
 
 
@@ -144,8 +147,8 @@ class Process:
             if folded:
                 self.meters.turned(elapsed_s() - began_s)
             turn()
-            if not folded and source is None:
-                stop.wait(_IDLE_S[min(idle, len(_IDLE_S)) - 1])
+            if source is None and folded < _MANY:
+                stop.wait(_IDLE_S[min(idle, len(_IDLE_S)) - 1] if idle else _LINGER_S)
         self._finish()
 
     def submit(self, control: Control) -> None:

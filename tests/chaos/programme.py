@@ -12,7 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 
 from services import discover
@@ -148,14 +153,22 @@ class _Felt:
             return
         over_s = self._programme.since_s()
         for group in self._groups:
-            ends = self._programme.ends(group)
-            while not self._programme.reached(group, ends):
+            ends = None
+            while ends is None or not self._asked(self._programme.reached, group, ends):
+                ends = ends or self._asked(self._programme.ends, group)
                 self._programme.revive()
                 time.sleep(0.1)
                 if self._programme.since_s() - over_s > PATIENCE_S:
                     raise TimeoutError(f"{self._what}: {group} is not back after {PATIENCE_S} s")
         back_s = round(self._programme.since_s() - over_s, 2)
         self._programme.injected.append(Injected(self._what, round(self._at_s, 1), back_s))
+
+    def _asked(self, question: Callable[..., Any], *about: Any) -> Any:
+        """The answer; None while the broker gives none."""
+        try:
+            return question(*about)
+        except (KafkaException, TimeoutError):
+            return None
 
 
 def _inside(group: str) -> set[Stream]:
