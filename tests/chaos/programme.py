@@ -49,11 +49,15 @@ class Programme:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
-        self._admin = AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
+        self.connect()
         self._ends = Consumer(
             {"bootstrap.servers": self.cluster.address, "group.id": "ends", "log_level": 0}
         )
         self._reads = {service.name: service.reads for service in discover()}
+
+    def connect(self) -> None:
+        """Anew: after a restart of the broker this client's questions can stay without an answer."""
+        self._admin = AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
 
     def kill(self, group: str) -> None:
         """kill -9, and a supervisor that starts it again."""
@@ -115,8 +119,8 @@ class Programme:
             for tp in self._partitions(stream)
         }
 
-    def reached(self, group: str, ends: dict[TopicPartition, int]) -> bool:
-        """Whether the group has consumed up to there; groups without input always have."""
+    def lacking(self, group: str, ends: dict[TopicPartition, int]) -> dict[str, tuple[int, int]]:
+        """Where the group has not consumed up to there: the place to (committed, wanted)."""
         name = f"{self.cluster.name}.{group.replace(',', '+')}"
         wanted = [
             ConsumerGroupTopicPartitions(
@@ -124,10 +128,14 @@ class Programme:
             )
         ]
         if not ends:
-            return True
-        found = self._admin.list_consumer_group_offsets(wanted)[name].result(10).topic_partitions
+            return {}
+        found = self._admin.list_consumer_group_offsets(wanted)[name].result(2).topic_partitions
         at = {(tp.topic, tp.partition): tp.offset for tp in found}
-        return all(end == 0 or at[tp.topic, tp.partition] >= end for tp, end in ends.items())
+        return {
+            f"{tp.topic}/{tp.partition}": (at[tp.topic, tp.partition], end)
+            for tp, end in ends.items()
+            if end and at[tp.topic, tp.partition] < end
+        }
 
     def _partitions(self, stream: Stream) -> list[TopicPartition]:
         count = self.cluster.partitions if stream in PARTITIONED else 1
@@ -153,13 +161,15 @@ class _Felt:
             return
         over_s = self._programme.since_s()
         for group in self._groups:
-            ends = None
-            while ends is None or not self._asked(self._programme.reached, group, ends):
+            ends = lacking = None
+            while lacking is None or lacking:
                 ends = ends or self._asked(self._programme.ends, group)
+                if ends is not None:
+                    lacking = self._asked(self._programme.lacking, group, ends)
                 self._programme.revive()
                 time.sleep(0.1)
                 if self._programme.since_s() - over_s > PATIENCE_S:
-                    raise TimeoutError(f"{self._what}: {group} is not back after {PATIENCE_S} s")
+                    raise TimeoutError(f"{self._what}: {group} is not back: {lacking}")
         back_s = round(self._programme.since_s() - over_s, 2)
         self._programme.injected.append(Injected(self._what, round(self._at_s, 1), back_s))
 
@@ -168,6 +178,7 @@ class _Felt:
         try:
             return question(*about)
         except (KafkaException, TimeoutError):
+            self._programme.connect()
             return None
 
 
