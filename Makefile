@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos kafka redis bench docs lock clean
+.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos chaos-long kafka redis bench bench-kafka docs lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -33,9 +33,9 @@ demo: setup  ## the whole loop on two and a half years of half-hours, about two 
 	@$(BIN)/headrace run examples/electricity/problem.yaml --data-dir .headrace/demo --fresh --port 0
 	@echo "Look at it in a browser: $(BIN)/headrace run examples/electricity/problem.yaml --data-dir .headrace/demo --stay"
 
-test: setup-dev browser  ## everything that proves it works (CI runs this)
+test: setup-dev browser  ## everything that proves it works (CI runs this); without Kafka or Redis those tests are skipped
 	@$(MAKE) --no-print-directory lint types imports
-	$(PYTEST) tests --ignore-glob="*kafka*" --durations=15
+	$(PYTEST) tests --durations=15
 
 check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
@@ -58,14 +58,22 @@ imports: setup-dev  ## import contracts
 architecture unit contract system chaos: setup-dev  ## one folder of tests
 	$(PYTEST) tests/$@
 
-kafka: setup-dev  ## the log on a real Kafka (Docker, or Java with Maven): contract, crash points, the client's traps
-	$(PYTEST) tests/contract -k kafka
+kafka: setup-dev  ## on a real Kafka (Docker, or Java with Maven): the log's contract, the client's traps, whole processes, doctor
+	$(PYTEST) tests/contract tests/system -k kafka
+
+chaos-long: setup-dev  ## the long lane on Kafka: 200 kills of each stateful service, a million events; hours
+	HEADRACE_CHAOS=long $(PYTEST) tests/chaos/test_kafka_faults.py -s
 
 redis: setup-dev  ## the online view on a real Redis (Docker, the PATH, or a wheel): killed, emptied, paused, full
 	$(PYTEST) tests/contract/test_online.py tests/contract/test_online_redis.py tests/unit/console/test_online_view.py tests/unit/console/test_lookups.py
 
 bench: setup-dev  ## CPU an event beside a plain River ARF(10) loop, as JSON
 	$(BIN)/python -m tests.bench.whole_system
+
+bench-kafka: setup-dev  ## the score path on Kafka beside a bare relay and Quix Streams (in an environment of its own)
+	@test -x .cache/quix/bin/python || { $(PYTHON) -m venv .cache/quix && \
+	  $(BIN)/uv pip install -q --python .cache/quix/bin/python quixstreams==3.28.1 river pandas pyarrow; }
+	$(BIN)/python -m tests.bench.kafka_score
 
 docs: setup-dev  ## write the generated parts of docs/
 	$(BIN)/python -m tests.architecture.generated --write
