@@ -110,11 +110,20 @@ class LocalTraining:
         return {}
 
     def follow(self, records: Sequence[Record]) -> None:
-        """Start what was requested and is not over yet."""
+        """Start what was requested and is not over yet.
+
+        A result that is there already is told again: who was told may have died before it stood on
+        the log.
+        """
         over = {r.value.job for r in records if r.value.state not in ("requested", "running")}
         for record in records:
-            if record.value.state == "requested" and record.value.job not in over:
-                self.start(record.value)
+            job: Job = record.value
+            if job.state != "requested" or job.job in over:
+                continue
+            if self._path(job).exists() and self._on_trained is not None:
+                Thread(target=self._on_trained, args=(job.job,), daemon=True).start()
+            else:
+                self.start(job)
 
     def start(self, job: Job) -> None:
         """Have `job` fitted, unless its result is there or under way."""

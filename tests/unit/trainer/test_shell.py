@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,21 @@ def test_as_a_follower_it_starts_what_is_not_over(tmp_path: Path) -> None:
 
 def _running(job: Job) -> list[Job]:
     return [msgspec.structs.replace(job, state="running")]
+
+
+def test_a_result_that_nobody_wrote_down_is_told_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    training = _training(tmp_path / "jobs", on_trained=told.append)
+    job = world.job(300)
+    path = training._path(job)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"done before the process died")
+    training.follow([Record(JOBS, job)])
+    until = time.monotonic() + 5
+    while not told and time.monotonic() < until:
+        time.sleep(0.01)
+    training.close()
+    assert told == [job.job]
 
 
 def test_the_table_of_candidates_fits_every_task() -> None:
