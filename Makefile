@@ -74,6 +74,7 @@ bench-kafka: setup-dev  ## the score path on Kafka beside a bare relay and Quix 
 	@test -x .cache/quix/bin/python || { $(PYTHON) -m venv .cache/quix && \
 	  $(BIN)/uv pip install -q --python .cache/quix/bin/python quixstreams==3.28.1 river pandas pyarrow; }
 	$(BIN)/python -m tests.bench.kafka_score
+	$(BIN)/python -m tests.bench.kafka_load
 
 docs: setup-dev  ## write the generated parts of docs/
 	$(BIN)/python -m tests.architecture.generated --write

@@ -47,7 +47,9 @@ def logged(data_dir: Path, most: int) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rows", type=int, default=0, help="only the example's first rows")
-    parser.add_argument("--events", type=int, default=0, help="only so many for ARF (default: all)")
+    parser.add_argument(
+        "--events", type=int, default=0, help="only so many for ARF (default: all)"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         problem = shortened(Path(folder), options.rows) if options.rows else ELECTRICITY
