@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
-import yaml
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
 from tests.kit.kafka_broker import end_with_parent
-from tests.kit.runs import ELECTRICITY, ROOT, command, environment
+from tests.kit.runs import ELECTRICITY, ROOT, command, electricity, environment
 
 EACH = (
     "validator", "featurizer", "scorer", "joiner", "learner", "monitor", "scheduler", "trainer",
@@ -39,8 +38,7 @@ class Cluster:
     running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        text = ELECTRICITY.read_text().replace("{on: ", '{"on": ')  # YAML 1.1 takes `on` for true
-        problem = (self.base or yaml.safe_load(text)) | {"name": self.name, **self.changes}
+        problem = (self.base or electricity()) | {"name": self.name, **self.changes}
         self.problem = self.folder / "problem.yaml"
         self.problem.write_text(json.dumps(problem, indent=1))
         create_missing(Clients(self.address), self.name, partitions=self.partitions)

@@ -45,14 +45,21 @@ def run_json(problem: Path, data_dir: Path, *more: str | Path) -> dict[str, Any]
     return result
 
 
+def electricity() -> dict[str, Any]:
+    """The example's problem file. (PyYAML follows YAML 1.1, which takes `on` for true.)"""
+    import yaml
+
+    found: dict[str, Any] = yaml.safe_load(ELECTRICITY.read_text().replace("{on: ", '{"on": '))
+    return found
+
+
 def shortened(tmp_path: Path, rows: int, **changes: Any) -> Path:
     """The electricity example with its first `rows` rows (a problem file beside its data)."""
     import pandas as pd
-    import yaml
 
     source = ELECTRICITY.parent / "electricity.parquet"
     pd.read_parquet(source).head(rows).to_parquet(tmp_path / "electricity.parquet")
-    problem = yaml.safe_load(ELECTRICITY.read_text())
+    problem = electricity()
     for dotted, value in changes.items():
         section = problem
         *path, last = dotted.split("__")
@@ -60,5 +67,5 @@ def shortened(tmp_path: Path, rows: int, **changes: Any) -> Path:
             section = section.setdefault(name, {})
         section[last] = value
     target = tmp_path / "problem.yaml"
-    target.write_text(yaml.safe_dump(problem, sort_keys=False))
+    target.write_text(json.dumps(problem, indent=1))
     return target
