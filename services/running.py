@@ -94,7 +94,8 @@ def _drive(
 
     def turn() -> None:
         terminal.show(embedded.board())
-        pane.refresh(embedded.board())
+        if waiters:  # nobody can look at a page that is not served
+            pane.refresh(embedded.board())
 
     gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
     with stop_on_signals() as stop, _page(embedded, pane, options, waiters) as url, terminal:

@@ -52,7 +52,7 @@ class ModelSpec(Part):
     experts: list[str] = Field([])
     freshness: int = Field(1, ge=1)
     seed: int = 1
-    snapshot_every: int = Field(5_000, ge=1)
+    snapshot_every: int = Field(10_000, ge=1)
     """Outcomes between published snapshots."""
     publish_every: int = Field(256, ge=1)
     """The same where the scorer is another process than the learner: its freshness there."""
