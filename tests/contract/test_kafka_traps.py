@@ -322,7 +322,9 @@ def test_a_rebalance_between_read_and_commit_is_noticed(bench: Bench) -> None:
     thread, _ = in_thread(lambda: [other.poll(100) for _ in iter(over.is_set, True)])
 
     def moved() -> bool:
-        return not member.is_still(shown)  # polls; the log keeps what it learned the position under
+        return not member.is_still(
+            shown
+        )  # polls; the log keeps what it learned the position under
 
     wait_for(moved, 15, "the rebalance")
 

@@ -33,7 +33,9 @@ def test_what_nothing_names_goes_the_second_time_it_is_found() -> None:
     assert set(blobs.digests()) == {kept} and lost != kept
 
 
-def test_old_snapshots_go_but_not_those_a_replay_reads_nor_what_decisions_and_states_name() -> None:
+def test_old_snapshots_go_but_not_those_a_replay_reads_nor_what_decisions_and_states_name() -> (
+    None
+):
     blobs, log = MemoryBlobs(), MemoryLog()
     snapshots = [blobs.put(b"%d" % n) for n in range(10)]
     decided, library, stated = (blobs.put(what) for what in (b"artefact", b"library", b"pool"))
