@@ -34,8 +34,9 @@ demo: setup  ## the whole loop on two and a half years of half-hours, about two 
 	@echo "Look at it in a browser: $(BIN)/headrace run examples/electricity/problem.yaml --data-dir .headrace/demo --stay"
 
 test: setup-dev browser  ## everything that proves it works (CI runs this); without Kafka or Redis those tests are skipped
-	@$(MAKE) --no-print-directory lint types imports
-	$(PYTEST) tests --durations=15
+	@$(MAKE) --no-print-directory check
+	$(PYTEST) tests/architecture tests/unit tests/contract -m "slow or browser" --ignore-glob="*kafka*"
+	$(PYTEST) tests/contract/test_*kafka*.py tests/system tests/chaos --durations=15
 
 check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
