@@ -79,12 +79,21 @@ class Forest(Expert):
         )
 
     def snapshot(self) -> State:
-        """Used nodes of all trees, one after another; tests of leaves only."""
+        """Used nodes of all trees, one after another; tests of leaves only.
+
+        Equal states give equal bytes: what an earlier tree left in places that nobody reads is 0.
+        """
         used = np.arange(self.trees.feat.shape[1]) < self.trees.size[:, None]
         leaves = used & (self.trees.feat < 0)
         state = super().snapshot() | {"size": self.trees.size.copy(), "rng": self.trees.rng.copy()}
         state |= {name: getattr(self.trees, name)[used] for name in PER_NODE}
-        return state | {name: getattr(self.trees, name)[leaves] for name in PER_TEST}
+        for name in ("thr", "kid"):
+            state[name][state["feat"] < 0] = 0
+        unread = np.arange(N_TESTS) >= self.trees.n_tests[leaves][:, None]
+        for name in PER_TEST:
+            state[name] = getattr(self.trees, name)[leaves]
+            state[name][unread] = 0
+        return state
 
     def restore(self, arrays: Arrays) -> None:
         """Continue where the snapshot was taken."""
