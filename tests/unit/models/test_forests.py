@@ -186,3 +186,19 @@ def test_mondrian_slots_of_a_horizon_forget() -> None:
     hits = (predictions(expert, x[2700:], 2).argmax(2) == y[2700:, None]).mean(0)
     assert hits[2] > 0.85  # horizon 800
     assert hits[0] < hits[2]
+
+
+@pytest.mark.parametrize("kind", [Forest, RegressionForest])
+def test_equal_states_give_equal_snapshots_wherever_they_were_restored(kind: Any) -> None:
+    x, y = squares_stream(4000)
+    y = np.where(np.arange(4000) // 800 % 2, 1 - y, y)  # each turn has trees replaced
+    y = y.astype(float) if kind is RegressionForest else y
+    whole, parts = kind(2, 2, 1), kind(2, 2, 1)
+    for at in range(0, 4000, 200):
+        learn(whole, x[at : at + 200], y[at : at + 200])
+        learn(parts, x[at : at + 200], y[at : at + 200])
+        state = parts.snapshot()
+        parts = kind(2, 2, 1)
+        parts.restore(state)
+    one, other = whole.snapshot(), parts.snapshot()
+    assert [name for name in one if not np.array_equal(one[name], other[name])] == []
