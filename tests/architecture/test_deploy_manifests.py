@@ -18,6 +18,8 @@ from shared.messages.streams import CHECKPOINTS, Stream
 from shared.settings import Settings
 from tests.architecture.manifests import PARTITIONS, PROBLEM, kafka, workloads
 
+pytestmark = pytest.mark.slow  # many YAML files, read in pure Python
+
 ROOT = Path(__file__).resolve().parents[2]
 VENDOR = Path(__file__).parent / "vendor"
 BASE = ROOT / "k8s/base"
