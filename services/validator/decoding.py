@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Reject
+from shared.messages.codec import no_key_twice
 
 MAX_DEPTH = 32
 _decode = msgspec.json.Decoder().decode
@@ -92,20 +93,11 @@ def _bounded(values: Iterable[Any], depth: int) -> None:
 
 def _unique(raw: bytes) -> None:
     try:
-        json.loads(raw.decode(), object_pairs_hook=_no_key_twice)
+        json.loads(raw.decode(), object_pairs_hook=no_key_twice)
     except RecursionError as error:
         raise _too_deep() from error
     except ValueError as error:
         raise _explained(raw, error) from error
-
-
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        name = next(name for name in names if names.count(name) > 1)
-        raise Reject(
-            f'the key "{name[:60]}" stands twice in one object', "duplicate_key", name[:60]
-        )
 
 
 def _too_deep() -> Reject:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Reject
+from shared.messages.codec import no_key_twice
 from shared.messages.streams import ALERTS, LABELS, PREDICTIONS, Stream
 from shared.messages.types import Alert, Prediction
 
@@ -123,7 +124,7 @@ def _structured(value: bytes, kind: bytes) -> tuple[bytes, Attributes]:
         raise Reject(f"the content type {named} is not read; write {STRUCTURED}", _CHECK)
     try:
         members = _members.decode(value)
-        json.loads(value, object_pairs_hook=_once)
+        json.loads(value, object_pairs_hook=no_key_twice)
     except RecursionError as error:
         raise Reject("the CloudEvent is nested too deep", _CHECK) from error
     except ValueError as error:  # of msgspec, and of Python's UTF-8 decoder
@@ -191,12 +192,3 @@ def _utf8(name: str, text: bytes) -> str:
         return text.decode()
     except UnicodeDecodeError as error:
         raise Reject(f"the header ce_{name} is not UTF-8 text", _CHECK, name) from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> None:
-    names = [name for name, _ in pairs]
-    if len(set(names)) != len(names):
-        name = next(name for name in names if names.count(name) > 1)
-        raise Reject(
-            f'the key "{name[:60]}" stands twice in one object', "duplicate_key", name[:60]
-        )

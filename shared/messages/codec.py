@@ -43,6 +43,20 @@ def decode(stream: Stream, data: bytes) -> Any:
         raise Reject(f"not a {stream} message: {error}", check="decode") from error
 
 
+def no_key_twice(pairs: list[tuple[str, Any]]) -> None:
+    """An `object_pairs_hook` for `json.loads`; RFC 8259 leaves open which of two equal keys counts.
+
+    Raises:
+        Reject: a key stands twice in the object.
+    """
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        name = next(name for name in names if names.count(name) > 1)
+        raise Reject(
+            f'the key "{name[:60]}" stands twice in one object', "duplicate_key", name[:60]
+        )
+
+
 def json_schemas() -> dict[str, Any]:
     """JSON Schema (2020-12) of every stream's message, by stream name."""
     schemas = {}
