@@ -59,7 +59,7 @@ def open_reader(settings: Settings, data_dir: Path, problem: str) -> LogReader:
     """
     scheme, rest = _log_url(settings, data_dir)
     if scheme == "sqlite":
-        from shared.log.sqlite import SqliteReader
+        from shared.log.sqlite_reader import SqliteReader
 
         return SqliteReader(Path(rest))
     if scheme == "memory":

@@ -11,16 +11,15 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
 
-from shared.errors import DataDirInUse, Fatal, Retryable, UsageError
+from shared.errors import DataDirInUse, Fatal
 from shared.log.port import Append, Checkpoint, Position
+from shared.log.sqlite_reader import Reading, damaged, translated
 from shared.messages.streams import Stream
-from shared.stage import Record
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS positions("group" TEXT PRIMARY KEY, position TEXT, checkpoint TEXT);
@@ -82,49 +81,7 @@ class SqliteTransaction:
         )
 
 
-class SqliteReader:
-    """Reads a log file that another process may be writing; it can neither write nor checkpoint.
-
-    Raises:
-        UsageError: there is no such file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise UsageError(f"there is no run in {path.parent}: {path.name} is missing")
-        self.path = path
-        self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
-
-    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
-        """See `Log.read`."""
-        with translated(self.path):
-            return _read(self._db, streams, position, limit)
-
-    def end(self, stream: Stream) -> int:
-        """See `Log.end`."""
-        with translated(self.path):
-            return _stored_end(self._db, stream)
-
-    def ends(self, stream: Stream) -> Position:
-        """See `Log.ends`."""
-        return {str(stream): self.end(stream)}
-
-    def checkpoints(self) -> dict[str, Position]:
-        """See `Log.checkpoints`."""
-        with translated(self.path):
-            return _checkpoints(self._db)
-
-    def states(self) -> list[bytes]:
-        """See the port."""
-        with translated(self.path):
-            return _states(self._db)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
-
-
-class SqliteLog:
+class SqliteLog(Reading):
     """One file `path`; `durable=False` is the documented switch to `synchronous=NORMAL`.
 
     Raises:
@@ -133,10 +90,11 @@ class SqliteLog:
     """
 
     def __init__(self, path: Path, durable: bool = True) -> None:
-        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = own(path.with_suffix(".lock"))
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        super().__init__(
+            path, sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        )
         try:
             self._open(durable)
         except BaseException:
@@ -151,13 +109,8 @@ class SqliteLog:
             self._db.execute("PRAGMA busy_timeout=5000")
             self._check()
             self._db.executescript(_SCHEMA + "".join(_STREAM.format(s) for s in Stream))
-            self.next_offsets = {stream: _stored_end(self._db, stream) for stream in Stream}
+            self.next_offsets = {stream: self._stored_end(stream) for stream in Stream}
             self.seq = max(self._one(f'SELECT MAX(seq) FROM "{s}"') or 0 for s in Stream)  # noqa: S608
-
-    def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
-        """See the port."""
-        with translated(self.path):
-            return _read(self._db, streams, position, limit)
 
     def end(self, stream: Stream) -> int:
         """See the port."""
@@ -181,20 +134,6 @@ class SqliteLog:
             rows = self._db.execute('SELECT key, value FROM state WHERE "group"=?', (group,))
             return Checkpoint(self._position("checkpoint", group), dict(rows.fetchall()))
 
-    def ends(self, stream: Stream) -> Position:
-        """See the port."""
-        return {str(stream): self.end(stream)}
-
-    def checkpoints(self) -> dict[str, Position]:
-        """See the port."""
-        with translated(self.path):
-            return _checkpoints(self._db)
-
-    def states(self) -> list[bytes]:
-        """See the port."""
-        with translated(self.path):
-            return _states(self._db)
-
     def numbers(self, stream: Stream) -> bool:
         """See the port."""
         return True
@@ -211,7 +150,7 @@ class SqliteLog:
 
     def close(self) -> None:
         """See the port."""
-        self._db.close()
+        super().close()
         self._lock.close()
 
     def write_many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -236,35 +175,10 @@ class SqliteLog:
         text = self._one(f'SELECT {column} FROM positions WHERE "group"=?', group)  # noqa: S608
         return msgspec.json.decode(text, type=Position) if text else {}
 
-    def _one(self, query: str, *arguments: Any) -> Any:
-        with translated(self.path):
-            row = self._db.execute(query, arguments).fetchone()
-        return row[0] if row else None
-
     def _check(self) -> None:
         verdict = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
         if verdict != "ok":
-            raise Fatal(_damaged(self.path, verdict.replace("\n", " ")))
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors as ours.
-
-    Raises:
-        Fatal, Retryable: see `Log.begin`.
-    """
-    try:
-        yield
-    except sqlite3.OperationalError as error:
-        text = str(error)
-        if "full" in text:
-            raise Fatal(_full(path)) from error
-        if "locked" in text or "busy" in text:
-            raise Retryable(f"{path}: {text}") from error
-        raise Fatal(f"{path}: SQLite says: {text}") from error
-    except sqlite3.DatabaseError as error:
-        raise Fatal(_damaged(path, str(error))) from error
+            raise Fatal(damaged(self.path, verdict.replace("\n", " ")))
 
 
 def own(lock: Path) -> TextIO:
@@ -286,52 +200,3 @@ def own(lock: Path) -> TextIO:
     handle.write(f"pid {os.getpid()}\n")
     handle.flush()
     return handle
-
-
-def _full(path: Path) -> str:
-    return (
-        f"The disk is full: {path} cannot grow. The last batch was undone, everything acknowledged "
-        "before is kept. Free some space and run the same command again; it goes on where it was."
-    )
-
-
-def _damaged(path: Path, verdict: str) -> str:
-    return (
-        f"{path} is damaged ({verdict}). It was not opened, and nothing in it was changed. Restore it "
-        "from a backup, or move it away and replay the source into a new data directory."
-    )
-
-
-def _read(
-    db: sqlite3.Connection, streams: Sequence[Stream], position: Position, limit: int
-) -> list[Record]:
-    """See `Log.read`: the streams' next rows, merged by arrival."""
-    tails = [
-        (row[1], stream, row)
-        for stream in streams
-        for row in db.execute(
-            f'SELECT * FROM "{stream}" WHERE "offset">=? ORDER BY "offset" LIMIT ?',  # noqa: S608
-            (position.get(str(stream), 0), limit),
-        )
-    ]
-    tails.sort(key=itemgetter(0))
-    return [
-        Record(stream, value, key, 0, at, seq, ts, headers and msgspec.msgpack.decode(headers))
-        for _, stream, (at, seq, key, value, ts, headers) in tails[:limit]
-    ]
-
-
-def _stored_end(db: sqlite3.Connection, stream: Stream) -> int:
-    """One past the newest record, also when all were trimmed."""
-    last = db.execute(f'SELECT MAX("offset") FROM "{stream}"').fetchone()[0]  # noqa: S608
-    kept = db.execute("SELECT next FROM ends WHERE stream=?", (str(stream),)).fetchone()
-    return max(-1 if last is None else last, (kept[0] if kept else 0) - 1) + 1
-
-
-def _checkpoints(db: sqlite3.Connection) -> dict[str, Position]:
-    rows = db.execute('SELECT "group", checkpoint FROM positions WHERE checkpoint IS NOT NULL')
-    return {group: msgspec.json.decode(saved, type=dict[str, int]) for group, saved in rows}
-
-
-def _states(db: sqlite3.Connection) -> list[bytes]:
-    return [value for (value,) in db.execute("SELECT value FROM state WHERE key LIKE '%/state'")]

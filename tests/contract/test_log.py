@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from shared.errors import DataDirInUse, Fatal, UsageError
 from shared.log.memory import MemoryLog
 from shared.log.port import Append, Log, advanced
-from shared.log.sqlite import SqliteLog, SqliteReader
+from shared.log.sqlite import SqliteLog
+from shared.log.sqlite_reader import SqliteReader
 from shared.messages.streams import CONTROL, EVENTS, LABELS, OUTCOMES, Stream
 
 Open = Callable[[], Log]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 import yaml
 
-from shared.log.sqlite import SqliteReader
+from shared.log.sqlite_reader import SqliteReader
 from shared.messages.codec import decode
 from shared.messages.streams import LABELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.rejecting import RAW_LIMIT_BYTES
