@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
+from shared.log.passing import PassingLog
 from shared.log.port import Append, Checkpoint, Log, Position, Transaction, advanced
 from shared.messages.streams import Stream
 from shared.runtime.clock import elapsed_s
@@ -14,7 +15,7 @@ LAG_EVERY_S = 5.0
 """Ends of streams are asked of the backend; that is for now and then."""
 
 
-class MeteredLog:
+class MeteredLog(PassingLog):
     """`log` as it is, measured. The commit that moves a position has folded what was read last.
 
     `partition` names the worker's share in the sizes of its state.
@@ -27,9 +28,9 @@ class MeteredLog:
         partition: int = 0,
         clock_s: Callable[[], float] = elapsed_s,
     ) -> None:
+        super().__init__(log)
         self._clock_s = clock_s
         self._lag_due_s = float("-inf")
-        self._log = log
         self._meters = meters
         self._partition = partition
         self._read: Counter[Stream] = Counter()
@@ -67,38 +68,6 @@ class MeteredLog:
         found = self._log.checkpoint(group)
         self._sizes_bytes = {name: len(value) for name, value in found.entries.items()}
         return found
-
-    def position(self, group: str) -> Position:
-        """As the log."""
-        return self._log.position(group)
-
-    def end(self, stream: Stream) -> int:
-        """As the log."""
-        return self._log.end(stream)
-
-    def numbers(self, stream: Stream) -> bool:
-        """As the log."""
-        return self._log.numbers(stream)
-
-    def ends(self, stream: Stream) -> Position:
-        """As the log."""
-        return self._log.ends(stream)
-
-    def checkpoints(self) -> dict[str, Position]:
-        """As the log."""
-        return self._log.checkpoints()
-
-    def states(self) -> list[bytes]:
-        """As the log."""
-        return self._log.states()
-
-    def trim(self, name: str, before: int) -> int:
-        """As the log."""
-        return self._log.trim(name, before)
-
-    def close(self) -> None:
-        """As the log."""
-        self._log.close()
 
     def _measure_lag(self, streams: Sequence[Stream], position: Position, is_behind: bool) -> None:
         """In offsets. Nothing was read: nothing is left, whatever markers stand before the end."""

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from shared.errors import Retryable
+from shared.log.passing import PassingLog
 from shared.log.port import Append, Checkpoint, Log, Position, Transaction
 from shared.messages.streams import Stream
 from shared.stage import Record
@@ -14,7 +15,7 @@ class Crash(Exception):
     """The process dies here."""
 
 
-class CrashingLog:
+class CrashingLog(PassingLog):
     """Counts every touch of the log; raises `error` at touch number `at` (0: never).
 
     `after_commit`: the touch at the end of a transaction happens once the commit is through, so that
@@ -22,7 +23,7 @@ class CrashingLog:
     """
 
     def __init__(self, log: Log, at: int = 0, error: type[Exception] = Crash) -> None:
-        self._log = log
+        super().__init__(log)
         self._at = at
         self._error = error
         self.touches = 0
@@ -34,45 +35,27 @@ class CrashingLog:
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         self.touch()
-        return self._log.read(streams, position, limit)
-
-    def end(self, stream: Stream) -> int:
-        return self._log.end(stream)
+        return super().read(streams, position, limit)
 
     @contextmanager
     def begin(self, group: str) -> Iterator[Any]:
         self.touch()
-        with self._log.begin(group) as transaction:
+        with super().begin(group) as transaction:
             yield _Touching(transaction, self)
             self.touch()
         self.touch()
 
     def position(self, group: str) -> Position:
         self.touch()
-        return self._log.position(group)
+        return super().position(group)
 
     def checkpoint(self, group: str) -> Checkpoint:
         self.touch()
-        return self._log.checkpoint(group)
-
-    def numbers(self, stream: Stream) -> bool:
-        return self._log.numbers(stream)
-
-    def ends(self, stream: Stream) -> Position:
-        return self._log.ends(stream)
-
-    def checkpoints(self) -> dict[str, Position]:
-        return self._log.checkpoints()
-
-    def states(self) -> list[bytes]:
-        return self._log.states()
+        return super().checkpoint(group)
 
     def trim(self, name: str, before: int) -> int:
         self.touch()
-        return self._log.trim(name, before)
-
-    def close(self) -> None:
-        self._log.close()
+        return super().trim(name, before)
 
 
 class _Touching:
