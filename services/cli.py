@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from services import USUAL_PORT, inspection
+from services.benching import bench_app
 
 app = typer.Typer(
     name="headrace",
@@ -22,6 +23,7 @@ app.add_typer(rejected_app, name="rejected")
 topics_app = typer.Typer(help="The topics of a problem on Kafka.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(topics_app, name="topics")
+app.add_typer(bench_app, name="bench")
 
 DataDir = Annotated[
     Path | None,

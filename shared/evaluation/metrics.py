@@ -14,10 +14,13 @@ from numba import njit
 
 F64 = npt.NDArray[np.float64]
 Figures = dict[str, float]
+Interval = Sequence[float] | F64
 
 ECE_BINS = 15
 LEAST_PROBABILITY = 1e-15
 SUMS = 5
+_GIVEN = 5  # where a number metric's sums about intervals begin
+_FADING = [0, 1, 2, 4, 5, 6, 7]  # of a number metric's sums: all but the mean
 
 
 class Metrics(Protocol):
@@ -126,29 +129,34 @@ class ClassMetrics:
 
 
 class NumberMetrics:
-    """Mean absolute and root mean squared error and R2 of numeric predictions.
+    """Mean absolute and root mean squared error and R2 of numeric predictions; how good intervals are.
 
-    `sums`: weight, |error|, error squared, and the label's mean and summed squared deviation, kept by
-    Welford's update so that large labels do not cancel.
+    `sums`: weight, |error|, error squared, the label's mean and summed squared deviation, kept by
+    Welford's update so that large labels do not cancel; then of the predictions that came with an
+    interval their weight, how many intervals held the label, and the intervals' summed width.
     """
 
     def __init__(self, factor: float = 1.0) -> None:
         self.factor = factor
-        self.sums = np.zeros(5)
+        self.sums = np.zeros(8)
 
-    def update(self, label: float, predicted: float) -> None:
+    def update(self, label: float, predicted: float, interval: Interval | None = None) -> None:
         """One outcome, fading the past."""
-        self.add(self.row(label, predicted))
+        self.add(self.row(label, predicted, interval))
 
-    def row(self, label: float, predicted: float) -> F64:
-        """The `sums` of one outcome, for `add` and `Window`."""
+    def row(self, label: float, predicted: float, interval: Interval | None = None) -> F64:
+        """The `sums` of one outcome, for `add` and `Window`; `interval` [low, high], ends included."""
         error = label - predicted
-        return np.array([1.0, abs(error), error * error, label, 0.0])
+        sums = np.array([1.0, abs(error), error * error, label, 0.0, 0.0, 0.0, 0.0])
+        if interval is not None:
+            low, high = interval
+            sums[_GIVEN:] = 1.0, float(low <= label <= high), high - low
+        return sums
 
     def add(self, row: F64) -> None:
         """Add one row, fading the past."""
         if self.factor != 1.0:
-            self.sums[[0, 1, 2, 4]] *= self.factor
+            self.sums[_FADING] *= self.factor
         self._add(row)
 
     def merge(self, other: Self) -> None:
@@ -156,13 +164,14 @@ class NumberMetrics:
         self._add(other.sums)
 
     def _add(self, row: F64) -> None:
-        weight, absolute, squared, mean, deviation = self.sums.tolist()
-        w, a, s, m, d = row.tolist()
+        weight, absolute, squared, mean, deviation = self.sums[:_GIVEN].tolist()
+        w, a, s, m, d = row[:_GIVEN].tolist()
         total = weight + w
         if total <= 0:
             return
         apart = m - mean
-        self.sums[:] = (
+        self.sums[_GIVEN:] += row[_GIVEN:]
+        self.sums[:_GIVEN] = (
             total,
             absolute + a,
             squared + s,
@@ -171,15 +180,16 @@ class NumberMetrics:
         )
 
     def figures(self) -> Figures:
-        """mae, rmse, r2; empty before the first outcome."""
-        weight, absolute, squared, _, deviation = self.sums.tolist()
+        """mae, rmse, r2, and of the intervals coverage and width; empty before the first outcome."""
+        weight, absolute, squared, _, deviation, given, held, width = self.sums.tolist()
         if weight <= 0:
             return {}
-        return {
+        found = {
             "mae": absolute / weight,
             "rmse": float(np.sqrt(squared / weight)),
             "r2": 1 - squared / deviation if deviation > 0 else 0.0,
         }
+        return found | {"coverage": held / given, "width": width / given} if given > 0 else found
 
 
 class Window:

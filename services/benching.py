@@ -1,0 +1,59 @@
+"""`headrace bench`: the product beside its peers, in one run."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+bench_app = typer.Typer(help="Headrace beside its peers, in one run.", no_args_is_help=True)
+
+
+@bench_app.callback()
+def _bench() -> None:
+    """Headrace beside its peers, in one run."""
+
+
+@bench_app.command()
+def learning(
+    data: Annotated[Path, typer.Option(help="Parquet or CSV files, one stream each.")],
+    streams: Annotated[str, typer.Option(help="Only these, with commas (default: all).")] = "",
+    target: Annotated[
+        str, typer.Option(help="The label's column (default: as meta.json says, else the last).")
+    ] = "",
+    delay: Annotated[int, typer.Option(min=0, help="Labels come so many events late.")] = 0,
+    peers: Annotated[
+        str,
+        typer.Option(
+            help="Of baselines, arf, srp, levbag, amf, linear, capymoa (default: all of River's, "
+            "CapyMOA where it is installed)."
+        ),
+    ] = "",
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of whoever draws random numbers.")] = 1,
+    rows: Annotated[int, typer.Option(min=0, help="Only the first rows; 0: all.")] = 0,
+    most_s: Annotated[
+        float, typer.Option("--cap", min=0, help="CPU seconds a run may take; 0: no end.")
+    ] = 300.0,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """Accuracy and CPU of the pool and its peers, event by event: predict, then learn."""
+    from services.bench_tables import show, show_all  # a command pays for its own imports only
+    from shared.bench.learning import Race, heats
+    from shared.bench.report import report
+
+    race = Race(data, _names(streams), target, rows, delay, seeds, _names(peers), most_s)
+    done = []
+    for heat in heats(race, lambda line: typer.echo(line, err=True)):
+        done.append(heat)
+        if not as_json:
+            show(race, heat)
+    if as_json:
+        typer.echo(json.dumps(report(race, done)))
+    else:
+        show_all(done)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
