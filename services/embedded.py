@@ -1,9 +1,4 @@
-"""The whole system in one process over one data directory: what `headrace run` runs.
-
-One thread owns the log and the stages; the page, HTTP ingest and operators hand their records in
-through the inbox. The source's own position is committed with what it appended, so that a run that
-died goes on exactly where it was.
-"""
+"""The whole system in one process over one data directory: what `headrace run` runs."""
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -15,31 +10,23 @@ import msgspec
 
 from services import discover
 from services.archiver.shell import Archiver
-from services.collector.replay import Arrival
 from services.console.core import Board
-from services.trainer.shell import LocalTraining
+from services.host import SOURCE, Host
 from shared import wiring
 from shared.durable import write_durably
 from shared.errors import Retryable, UsageError
-from shared.log.port import Append
-from shared.messages.streams import CONTROL
-from shared.messages.types import Control
 from shared.problem.spec import Problem
 from shared.runtime.clock import now
 from shared.runtime.fuse import Fused
-from shared.runtime.inbox import Inbox
 from shared.runtime.retention import Retention
 from shared.runtime.runner import Follower, Runner
 from shared.settings import Settings
-from shared.stage import Tools
 
 if TYPE_CHECKING:  # brings the web framework along
     from services.collector.shell import Replay
 
 GROUP = "headrace"
-SOURCE = "source"
 _IDLE_S = 0.01
-_COMMIT_S = 30.0
 _PAUSES_S = (0.05, 0.2, 1.0, 5.0)
 
 
@@ -50,7 +37,7 @@ class _Written(msgspec.Struct):
     source: str
 
 
-class Embedded:
+class Embedded(Host):
     """Log, stages and background training of one problem in `data_dir`.
 
     Raises:
@@ -65,22 +52,9 @@ class Embedded:
         batch_size: int = 1_000,
         beside: Sequence[Follower] = (),
     ) -> None:
-        self.problem = problem
-        self.data_dir = data_dir
+        super().__init__(problem, data_dir, settings)
         self.log = wiring.open_log(settings, data_dir, problem.name)
-        blobs = wiring.open_blobs(settings.blobs, data_dir)
-        keys = wiring.open_keys(settings, data_dir)
-        self.training = LocalTraining(
-            data_dir / "jobs", self._outcomes, problem, on_trained=self._trained
-        )
-        self._tools = Tools(
-            blobs=blobs,
-            training=self.training,
-            verified=wiring.verifying(blobs, keys, problem.name),
-            signed=keys.signer.sign,
-        )
         self._services = [service for service in discover() if service.build is not None]
-        self.inbox = Inbox()
         self._archivers: list[Archiver] = []
         if problem.retention.archive:
             self._archivers = [Archiver(wiring.open_archive(data_dir, problem))]
@@ -113,7 +87,7 @@ class Embedded:
             source.skip(self.log.position(SOURCE).get(SOURCE, 0))
         else:
             self._live = True
-            self._append([_start_live()], "live")
+            self._start_live(self.log, "run")
         self.runner.catch_up()
         drained = source is None
         failures = 0
@@ -138,22 +112,6 @@ class Embedded:
         for archiver in self._archivers:
             archiver.flush()
 
-    def submit(self, control: Control) -> None:
-        """An operator's or a clock's record; returns when it is on the log.
-
-        Raises:
-            Busy: the inbox is full.
-        """
-        self.accept([Arrival(CONTROL, None, msgspec.json.encode(control), control.time)])
-
-    def accept(self, arrivals: list[Arrival]) -> None:
-        """Arrivals from another thread; returns when they are on the log.
-
-        Raises:
-            Busy: the inbox is full.
-        """
-        self.inbox.put([as_append(arrival) for arrival in arrivals]).result(_COMMIT_S)
-
     def close(self) -> None:
         """End background work and release the data directory."""
         self.training.close()
@@ -168,34 +126,16 @@ class Embedded:
         if arrivals is None:
             return False
         if arrivals:
-            self._append(arrivals, SOURCE)
+            self._given(self.log, arrivals, SOURCE)
         return True
-
-    def _append(self, arrivals: list[Arrival], group: str) -> None:
-        """Arrivals and how many of them this group has given, in one transaction."""
-        position = self.log.position(group).get(group, 0) + len(arrivals)
-        with self.log.begin(group) as transaction:
-            transaction.append(as_append(arrival) for arrival in arrivals)
-            transaction.advance({group: position})
 
     def _trained(self, job: str) -> None:
         """Live, a result takes effect where this record stands; a replay declares its place."""
         if self._live:
-            self.submit(Control(command="trained", time=now(), by="trainer", target=job))
+            super()._trained(job)
 
     def _outcomes(self, start: int, end: int) -> Sequence[bytes]:
         return self.runner.outcomes(start, end)
-
-
-def as_append(arrival: Arrival) -> Append:
-    """An arrival as the log takes it."""
-    at_ms = int(arrival.time.timestamp() * 1000)
-    return Append(arrival.stream, arrival.value, arrival.key, at_ms, arrival.headers)
-
-
-def _start_live() -> Arrival:
-    control = Control(command="start", time=now(), by="run", details={"mode": "live"})
-    return Arrival(CONTROL, None, msgspec.json.encode(control), control.time)
 
 
 def claim(data_dir: Path, problem_text: bytes, source: str) -> None:

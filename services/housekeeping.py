@@ -18,15 +18,21 @@ EVERY_S = 30.0
 class Housekeeping:
     """The process with the archiver trims the log, the one with the learner sweeps the blobs.
 
-    `reader` sees the checkpoints of every group.
+    `reader` sees the checkpoints of every group. `sweep`: None where another process has the learner.
     """
 
-    def __init__(self, problem: Problem, services: Sequence[Service], reader: LogReader) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        services: Sequence[Service],
+        reader: LogReader,
+        sweep: Sweep | None,
+    ) -> None:
         self._problem = problem
         self._services = {service.name: service for service in services}
         self._reader = reader
         self._done_s = elapsed_s()
-        self.sweep: Sweep | None = None
+        self._sweep = sweep
 
     def tidy(self, log: Log, archivers: Sequence[Archiver]) -> None:
         """Now and then; what fails is made up for the next time."""
@@ -38,8 +44,8 @@ class Housekeeping:
             if replayed is not None:
                 held = [archiver.written for archiver in archivers]
                 Retention(self._problem, held).trim(log, replayed)
-            if self.sweep is not None:
-                self.sweep.run(self._reader)
+            if self._sweep is not None:
+                self._sweep.run(self._reader)
         except Retryable:
             return
 

@@ -8,51 +8,49 @@ others stand by. Who works is decided by the log's groups (`shared/log/kafka_mem
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-import msgspec
 import typer
 
 from services import discover
 from services.archiver.shell import Archiver
-from services.collector.replay import Arrival
-from services.console.core import Board
-from services.embedded import as_append
+from services.host import SOURCE, Host
 from services.housekeeping import Housekeeping
-from services.trainer.shell import LocalTraining
 from shared import wiring
 from shared.errors import Retryable, UsageError
 from shared.log.port import Log, Position
 from shared.messages.cloudevents import cloud_headers
 from shared.messages.codec import encode
-from shared.messages.streams import CONTROL, OUTCOMES, Stream
-from shared.messages.types import Control
+from shared.messages.streams import OUTCOMES, Stream
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s, now
 from shared.runtime.fuse import Fused
 from shared.runtime.health import Health
-from shared.runtime.inbox import Inbox
 from shared.runtime.metered import MeteredLog
 from shared.runtime.metrics import Meters
 from shared.runtime.runner import IN_MEMORY, Follower, Runner, Trail, decoded
 from shared.runtime.sweeping import Sweep
 from shared.settings import Settings
-from shared.stage import Service, Tools
+from shared.stage import Service
 
 if TYPE_CHECKING:  # brings the web framework along
     from services.collector.shell import Replay
+    from services.console.core import Board
 
-SOURCE = "source"
-_COMMIT_S = 30.0
 _CHECKPOINT_EVERY = 5_000
-_IDLE_S = (0.02, 0.05, 0.1)
-_LINGER_S = 0.01
+_CHECKPOINT_S = 10.0
+"""A start replays what came after the last one."""
 _MANY = 100
 """A commit costs some milliseconds however many records it holds: fewer than this are waited for."""
+_URGENT_S = (0.01, 0.02, 0.05, 0.1)
+"""After a turn with few records, and after the first, second, … turn in a row without any; where
+somebody waits for an answer."""
+_RELAXED_S = (0.1, 0.1, 0.2)
+"""The same for all who only follow."""
 _PAUSES_S = (0.05, 0.2, 1.0, 2.0)
 
 
-class Process:
+class Process(Host):
     """The services `names` of one problem, as `instance` of those who do the same.
 
     Raises:
@@ -67,54 +65,36 @@ class Process:
         names: Sequence[str],
         instance: str = "0",
         batch_size: int = 1_000,
-        health: Health | None = None,
-        meters: Meters | None = None,
     ) -> None:
+        super().__init__(problem, data_dir, settings)
         known = discover()
-        self.problem = problem
         self.services = _chosen(known, names)
-        self.group = "+".join(service.name for service in self.services)
+        self.names = [service.name for service in self.services]
+        self.group = "+".join(self.names)
         self.batch_size = batch_size
-        self.health = health or Health()
-        self.meters = meters or Meters(self.group, problem.name)
-        self.inbox = Inbox()
+        self.health = Health(sorted(self.names))
+        self.meters = Meters(self.group, problem.name)
         self._others = [service for service in known if service not in self.services]
         self._stages = [service for service in self.services if service.build is not None]
         self._is_shared_out = all(s.scale == "per-partition" for s in self.services)
         self._folded_problem = _published_often(problem, self.services)
         self._seat = wiring.open_seat(settings, problem.name, self.group, instance)
         self._front = wiring.open_share(self._seat, None)
-        self._datasets = wiring.open_reader(settings, data_dir, problem.name)
-        blobs, keys = (
-            wiring.open_blobs(settings.blobs, data_dir),
-            wiring.open_keys(settings, data_dir),
-        )
-        self.training = LocalTraining(
-            data_dir / "jobs", self._outcomes, problem, on_trained=self._trained
-        )
-        self._tools = Tools(
-            blobs=blobs,
-            training=self.training,
-            verified=wiring.verifying(blobs, keys, problem.name),
-            signed=keys.signer.sign,
-        )
-        self.data_dir = data_dir
         self._logs: dict[int, Log] = {}
         self._runners: dict[int, Runner] = {}
         self._trails: list[Trail] = []
         self._archivers: list[Archiver] = []
-        self._house = Housekeeping(problem, known, self._datasets)
-        if "learner" in names:
-            self._house.sweep = Sweep(blobs)
-        self._listeners: list[Follower] = [self.training] if "trainer" in names else []
+        sweep = Sweep(self._blobs) if "learner" in self.names else None
+        self._house = Housekeeping(problem, known, self._front, sweep)
+        self._listeners: list[Follower] = [self.training] if "trainer" in self.names else []
+        self._urgent: Callable[[], bool] = lambda: self._is_shared_out
+        self._saved_s = elapsed_s()
 
-    def board(self) -> Board | None:
+    def board(self) -> "Board | None":
         """The console's view, where this process has one and works."""
-        if 0 not in self._runners or "console" not in self.group.split("+"):
+        if 0 not in self._runners or "console" not in self.names:
             return None
-        board = self._runners[0].fused.stage("console")
-        assert isinstance(board, Board)
-        return board
+        return cast("Board", self._runners[0].fused.stage("console"))
 
     def run(self, source: "Replay | None", stop: Event, turn: Callable[[], None]) -> None:
         """Work until `stop`; `turn` is called after each turn.
@@ -124,8 +104,8 @@ class Process:
         """
         if source is not None:
             source.skip(self._front.position(SOURCE).get(SOURCE, 0))
-        if any(service.name == "trainer" for service in self.services):
-            self._announce()
+        if "trainer" in self.names:
+            self._start_live(self._front, "serve")
         failures = idle = 0
         while not stop.is_set():
             began_s = elapsed_s()
@@ -135,6 +115,7 @@ class Process:
                 self._arrange()
                 folded = sum(runner.step() for runner in self._runners.values())
                 folded += sum(trail.step() for trail in self._trails)
+                self._save()
             except Retryable as why:
                 self._failed(why)
                 stop.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -148,24 +129,17 @@ class Process:
                 self.meters.turned(elapsed_s() - began_s)
             turn()
             if source is None and folded < _MANY:
-                stop.wait(_IDLE_S[min(idle, len(_IDLE_S)) - 1] if idle else _LINGER_S)
+                pauses_s = _URGENT_S if self._urgent() else _RELAXED_S
+                self.inbox.wait(pauses_s[min(idle, len(pauses_s) - 1)])
         self._finish()
 
-    def submit(self, control: Control) -> None:
-        """An operator's or a clock's record; returns when it is on the log."""
-        self.accept([Arrival(CONTROL, None, msgspec.json.encode(control), control.time)])
+    def tell(self, follower: Follower, is_urgent: Callable[[], bool] | None = None) -> None:
+        """Have `follower` told what the stages here fold and write, from their next rebuild on.
 
-    def accept(self, arrivals: list[Arrival]) -> None:
-        """Arrivals from another thread; returns when they are on the log.
-
-        Raises:
-            Busy: the inbox is full.
+        `is_urgent`: is somebody waiting for that just now? Then turns follow each other faster.
         """
-        self.inbox.put([as_append(arrival) for arrival in arrivals]).result(_COMMIT_S)
-
-    def tell(self, follower: Follower) -> None:
-        """Have `follower` told what the stages here fold and write, from their next rebuild on."""
         self._listeners.append(follower)
+        self._urgent = is_urgent or self._urgent
 
     def end(self, stream: Stream) -> int:
         """Where a stream ends just now."""
@@ -178,8 +152,9 @@ class Process:
     def close(self) -> None:
         """End background work; leave the groups."""
         self.training.close()
-        for log in (*self._logs.values(), self._front, self._datasets):
-            log.close()
+        for partition in list(self._logs):
+            self._release(partition)
+        self._front.close()
         self._seat.close()
 
     def _arrange(self) -> None:
@@ -190,11 +165,11 @@ class Process:
         if not self._is_shared_out:
             assigned &= {0}
         for partition in set(self._logs) - assigned:
-            self._runners.pop(partition, None)
-            self._logs.pop(partition).close()
-            self.meters.released(partition)
+            self._release(partition)
         for partition in sorted(assigned - set(self._logs)):
-            share = wiring.open_share(self._seat, partition if self._is_shared_out else None)
+            share = self._front
+            if self._is_shared_out:
+                share = wiring.open_share(self._seat, partition)
             log = MeteredLog(share, self.meters, partition)
             self._logs[partition] = log
             if self._stages:
@@ -207,6 +182,20 @@ class Process:
             self._forget_trails()
         elif not self._trails and not self._is_shared_out:
             self._trails = [Trail(self._logs[0], follower) for follower in self._apart()]
+
+    def _release(self, partition: int) -> None:
+        self._runners.pop(partition, None)
+        log = self._logs.pop(partition)
+        if self._is_shared_out:
+            log.close()
+        self.meters.released(partition)
+
+    def _save(self) -> None:
+        """Now and then, so that a start has little to replay."""
+        if elapsed_s() - self._saved_s > _CHECKPOINT_S:
+            self._saved_s = elapsed_s()
+            for runner in self._runners.values():
+                runner.checkpoint()
 
     def _runner(self, log: Log) -> Runner:
         return Runner(
@@ -230,7 +219,7 @@ class Process:
 
     def _apart(self) -> list[Follower]:
         """Followers that go along the log by themselves."""
-        if "archiver" not in self.group.split("+") or not self.problem.retention.archive:
+        if "archiver" not in self.names or not self.problem.retention.archive:
             return []
         if not self._archivers:
             self._archivers = [Archiver(wiring.open_archive(self.data_dir, self.problem))]
@@ -255,18 +244,8 @@ class Process:
         if arrivals is None:
             return None
         if arrivals:
-            position = self._front.position(SOURCE).get(SOURCE, 0) + len(arrivals)
-            with self._front.begin(SOURCE) as transaction:
-                transaction.append(as_append(arrival) for arrival in arrivals)
-                transaction.advance({SOURCE: position})
+            self._given(self._front, arrivals, SOURCE)
         return source
-
-    def _announce(self) -> None:
-        """Results of jobs take effect when they are there (DESIGN section 5)."""
-        control = Control(command="start", time=now(), by="serve", details={"mode": "live"})
-        with self._front.begin("live") as transaction:
-            arrival = Arrival(CONTROL, None, msgspec.json.encode(control), control.time)
-            transaction.append([as_append(arrival)])
 
     def _finish(self) -> None:
         """Save the state, so that the next start replays nothing."""
@@ -275,11 +254,8 @@ class Process:
         for archiver in self._archivers:
             archiver.flush()
 
-    def _trained(self, job: str) -> None:
-        self.submit(Control(command="trained", time=now(), by="trainer", target=job))
-
     def _outcomes(self, start: int, end: int) -> list[bytes]:
-        records = self._datasets.read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
+        records = self._front.read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
         return [encode(r.value) for r in decoded(r for r in records if r.offset < end)]
 
 

@@ -3,33 +3,29 @@
 import gc
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
-from fastapi import FastAPI
 
 from services import USUAL_PORT
-from services.collector.bodies import events_of
-from services.collector.shell import Replay, ingest, parse_speed
+from services.collector.shell import Replay, parse_speed
 from services.console.pane import Pane
-from services.console.scoring import scoring
 from services.console.shell import make_app
 from services.console.terminal import Terminal
 from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
-from services.web import listening, looked_up, served
+from services.web import listening, looked_up, open_ways_in, served
 from shared.errors import UsageError
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
-from shared.runtime.clock import cpu_s, elapsed_s, now
-from shared.runtime.intake import Document
+from shared.runtime.clock import cpu_s, elapsed_s
 from shared.runtime.signals import stop_on_signals
-from shared.settings import load
+from shared.settings import Settings, load
 
 HOST = "127.0.0.1"
 _OURS = "headrace.json"
@@ -67,14 +63,15 @@ def run(options: Options) -> None:
     claim(data_dir, options.problem.read_bytes(), str(path.resolve()) if path else "http")
     waiters = Waiters(problem.name) if _is_served(options) else None
     beside = [waiters] if waiters else []
-    embedded = Embedded(problem, data_dir, load(), options.batch_size, beside)
+    settings = load()
+    embedded = Embedded(problem, data_dir, settings, options.batch_size, beside)
     try:
         if waiters:
             waiters.begin(embedded.log.ends)
         source = None
         if path is not None:
             source = Replay(path, options.labels, problem, speed)
-        _drive(embedded, source, options, waiters)
+        _drive(embedded, source, options, settings, waiters)
     finally:
         embedded.close()
 
@@ -84,7 +81,11 @@ def _is_served(options: Options) -> bool:
 
 
 def _drive(
-    embedded: Embedded, source: Replay | None, options: Options, waiters: Waiters | None
+    embedded: Embedded,
+    source: Replay | None,
+    options: Options,
+    settings: Settings,
+    waiters: Waiters | None,
 ) -> None:
     started, cpu = elapsed_s(), cpu_s()
     stay = options.stay or source is None
@@ -98,7 +99,8 @@ def _drive(
             pane.refresh(embedded.board())
 
     gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
-    with stop_on_signals() as stop, _page(embedded, pane, options, waiters) as url, terminal:
+    page = _page(embedded, pane, options, settings, waiters)
+    with stop_on_signals() as stop, page as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
         with Ticks(embedded.submit, live=source is None):
@@ -149,19 +151,23 @@ def _empty(data_dir: Path) -> None:
 
 @contextmanager
 def _page(
-    embedded: Embedded, pane: Pane, options: Options, waiters: Waiters | None
+    embedded: Embedded,
+    pane: Pane,
+    options: Options,
+    settings: Settings,
+    waiters: Waiters | None,
 ) -> Iterator[str | None]:
     """Serve the page and HTTP ingest on loopback while the run lasts; its URL."""
     if waiters is None:
         yield None
         return
     app = make_app(pane, embedded.problem, embedded.submit)
-    secret = _way_in(app, embedded, waiters)
+    open_ways_in(app, embedded, settings.token, waiters)
     view: AbstractContextManager[None] = nullcontext()
     if options.stay or (
         embedded.problem.source is None and options.events is None
     ):  # a replay that ends is not there to be asked
-        view = looked_up(app, load(), embedded.data_dir, embedded.problem, secret)
+        view = looked_up(app, embedded, settings)
     place = listening(HOST, (USUAL_PORT, 0) if options.port is None else (options.port,))
     note = embedded.data_dir / "url"
     try:
@@ -174,16 +180,3 @@ def _page(
                 pane.close()
     finally:
         note.unlink(missing_ok=True)
-
-
-def _way_in(app: FastAPI, embedded: Embedded, waiters: Waiters) -> str | None:
-    """HTTP ingest and scoring; the token that they ask for."""
-    problem, token = embedded.problem, load().api_token
-    secret = token.get_secret_value() if token else None
-    app.include_router(ingest(problem, embedded.accept, secret))
-
-    def accept(found: Sequence[Document]) -> None:
-        embedded.accept(events_of(found, problem, now()))
-
-    app.include_router(scoring(problem, accept, waiters, secret))
-    return secret

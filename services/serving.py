@@ -16,8 +16,6 @@ from shared.problem.load import load_problem
 from shared.runtime.admin import serve_admin
 from shared.runtime.clock import elapsed_s
 from shared.runtime.freshness import Freshness
-from shared.runtime.health import Health
-from shared.runtime.metrics import Meters
 from shared.runtime.signals import stop_on_signals
 from shared.settings import Settings, load
 
@@ -53,16 +51,13 @@ def serve(options: Options) -> None:
         from services.collector.shell import Replay, parse_speed
 
         source = Replay(options.events, options.labels, problem, parse_speed(options.speed))
-    health = Health(sorted(options.names))
-    meters = Meters("+".join(options.names), problem.name)
     with explaining(settings, problem, options.names), stop_on_signals() as stop:
         process = Process(
-            problem, data_dir, settings, options.names, options.instance, options.batch_size,
-            health, meters,
-        )  # fmt: skip
+            problem, data_dir, settings, options.names, options.instance, options.batch_size
+        )
         ticking = options.ticks and "scheduler" in options.names
         pane = Pane(elapsed_s)
-        fresh = Freshness(meters, process.end)
+        fresh = Freshness(process.meters, process.end)
         if "scorer" in options.names and "learner" not in options.names:
             process.tell(fresh)
         doors = _doors(options, settings, process, pane)

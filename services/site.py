@@ -5,17 +5,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from fastapi import FastAPI, Request, Response
 
-from services.collector.bodies import events_of
-from services.collector.shell import ingest
 from services.console.pane import Pane
-from services.console.scoring import scoring
 from services.console.shell import HOSTS, make_app
 from services.console.waiters import Waiters
 from services.process import Process
-from services.web import listening, looked_up, served
+from services.web import listening, looked_up, open_ways_in, served
 from shared.runtime.admin import answer
-from shared.runtime.clock import now
-from shared.runtime.intake import Document
 from shared.settings import Settings
 
 
@@ -32,22 +27,17 @@ def site(
     place = listening(host, (port,))
     problem = process.problem
     view: AbstractContextManager[None] = nullcontext()
-    token = settings.api_token.get_secret_value() if settings.api_token else None
+    waiters = None
     if "console" in names:
         hosts = (*HOSTS, host) if host != "0.0.0.0" else ("*",)  # noqa: S104
         app = make_app(pane, problem, process.submit, hosts, process.meters.registry)
         waiters = Waiters(problem.name)
         waiters.begin(process.ends)
-        process.tell(waiters)
-
-        def accept(found: Sequence[Document]) -> None:
-            process.accept(events_of(found, problem, now()))
-
-        app.include_router(scoring(problem, accept, waiters, token))
-        view = looked_up(app, settings, process.data_dir, problem, token)
+        process.tell(waiters, waiters.are_waited_for)
+        view = looked_up(app, process, settings)
     else:
         app = FastAPI(title=f"Headrace: {problem.name}", docs_url=None, redoc_url=None)
-    app.include_router(ingest(problem, process.accept, token))
+    open_ways_in(app, process, settings.token, waiters)
     _answer_probes(app, process)
     with view, served(app, place) as bound:
         yield bound

@@ -3,19 +3,24 @@
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Thread
 
 import typer
 import uvicorn
 from fastapi import FastAPI
 
+from services.collector.bodies import events_of
+from services.collector.shell import ingest
 from services.console.lookups import lookups
 from services.console.online import OnlineView, following, most_predictions
+from services.console.scoring import scoring
+from services.console.waiters import Waiters
+from services.host import Host
 from shared import wiring
 from shared.errors import Fatal
 from shared.log.port import LogReader
-from shared.problem.spec import Problem
+from shared.runtime.clock import now
+from shared.runtime.intake import Document
 from shared.settings import Settings
 
 
@@ -61,13 +66,23 @@ def served(app: FastAPI, place: socket.socket) -> Iterator[int]:
         place.close()
 
 
+def open_ways_in(app: FastAPI, host: Host, token: str | None, waiters: Waiters | None) -> None:
+    """Let events and labels in over HTTP; with `waiters`, also events whose answers are waited for."""
+    app.include_router(ingest(host.problem, host.accept, token))
+
+    def accept(found: Sequence[Document]) -> None:
+        host.accept(events_of(found, host.problem, now()))
+
+    if waiters is not None:
+        app.include_router(scoring(host.problem, accept, waiters, token))
+
+
 @contextmanager
-def looked_up(
-    app: FastAPI, settings: Settings, data_dir: Path, problem: Problem, token: str | None
-) -> Iterator[None]:
+def looked_up(app: FastAPI, host: Host, settings: Settings) -> Iterator[None]:
     """Lookups of entities and predictions on `app`, and what keeps their view in step with the log."""
+    problem, data_dir = host.problem, host.data_dir
     store = wiring.open_online(settings.online, data_dir, problem.name, most_predictions(problem))
-    app.include_router(lookups(store, token))
+    app.include_router(lookups(store, settings.token))
 
     def say(text: str) -> None:
         typer.echo(f"headrace: {text}", err=True)

@@ -31,6 +31,11 @@ class Settings(BaseSettings):
         True, description="fsync every commit; false survives a crash of the process only"
     )
 
+    @property
+    def token(self) -> str | None:
+        """What HTTP callers have to show; None: nothing."""
+        return self.api_token.get_secret_value() if self.api_token else None
+
 
 def load() -> Settings:
     """The settings of this process."""

@@ -5,7 +5,6 @@ the streams it reads; a page never sees a half-folded board. What an operator as
 on `control`, so a replay repeats it.
 """
 
-from services.console.core import Board
 from shared.messages.streams import (
     ALERTS,
     CONTROL,
@@ -15,7 +14,15 @@ from shared.messages.streams import (
     PREDICTIONS,
     REJECTED,
 )
-from shared.stage import Service
+from shared.problem.spec import Problem
+from shared.stage import Service, Stage, Tools
+
+
+def _build(problem: Problem, tools: Tools) -> Stage:
+    from services.console.core import Board  # brings compiled code, which others need not load
+
+    return Board(problem)
+
 
 SERVICE = Service(
     name="console",
@@ -23,5 +30,5 @@ SERVICE = Service(
     writes=(),
     scale="per-problem",
     place=120,
-    build=lambda problem, tools: Board(problem),
+    build=_build,
 )

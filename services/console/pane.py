@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from threading import Condition
+from typing import TYPE_CHECKING
 
-from services.console.core import Board
-from services.console.snapshot import View, view_of
+if TYPE_CHECKING:  # bring compiled code; a process without a board makes no view
+    from services.console.core import Board
+    from services.console.snapshot import View
 
 LOOKED_AT_S = 10.0
 """A viewer counts as there for this long after a look."""
@@ -31,19 +33,21 @@ class Pane:
         self.closed = False
         self._speed: tuple[float, int, float | None] = (float("-inf"), 0, None)
 
-    def refresh(self, board: Board, force: bool = False) -> None:
+    def refresh(self, board: "Board", force: bool = False) -> None:
         """Make a new view if one is due. Costs a comparison otherwise."""
         now = self._clock_s()
         wait = LEAST_S if now - self._looked_s < LOOKED_AT_S else UNSEEN_S
         if not force and now - self._made_s < max(wait, self._cost_s / SHARE):
             return
+        from services.console.snapshot import view_of
+
         view = view_of(board, self._speed_per_s(board, now))
         self._cost_s = self._clock_s() - now
         with self._changed:
             self._view, self._made_s = view, self._clock_s()
             self._changed.notify_all()
 
-    def view(self, wait_s: float = 5.0) -> View | None:
+    def view(self, wait_s: float = 5.0) -> "View | None":
         """The newest view; waits for the first one. None: there is none yet."""
         with self._changed:
             self._looked_s = self._clock_s()
@@ -59,7 +63,7 @@ class Pane:
         """Seconds since the newest view was made (infinite: none yet)."""
         return self._clock_s() - self._made_s
 
-    def _speed_per_s(self, board: Board, now: float) -> float | None:
+    def _speed_per_s(self, board: "Board", now: float) -> float | None:
         """Predictions a second of wall time, over some two seconds."""
         at, before, speed = self._speed
         place = board.counts.predictions

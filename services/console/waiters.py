@@ -66,6 +66,10 @@ class Waiters:
                 elif record.stream is REJECTED and record.value.topic == self._topic:
                     self._rejected(record.value)
 
+    def are_waited_for(self) -> bool:
+        """Is there a request that has no answer yet?"""
+        return self._open > 0
+
     def known(self, name: str | None) -> Prediction | None:
         """The prediction for the event `name`, while it is remembered."""
         with self._lock:

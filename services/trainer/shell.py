@@ -21,7 +21,6 @@ from shared.errors import Fatal, HeadraceError
 from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS
 from shared.messages.types import Job
-from shared.models.live import fresh, members_per_version
 from shared.problem.spec import Problem
 from shared.stage import Record
 
@@ -281,6 +280,8 @@ def request_of(
 
 def words_of(problem: Problem, n_features: int) -> tuple[int, int]:
     """How many base experts and how many members of a stacker speak at each event."""
+    from shared.models.live import fresh, members_per_version  # brings compiled code
+
     pool = fresh(problem, n_features).pool
     return len(pool.bank.names), members_per_version(pool)
 

@@ -34,7 +34,8 @@ class KafkaLog(KafkaReader):
     """
 
     def __init__(self, seat: Seat, places: Places, foreign: frozenset[Stream] = RAW) -> None:
-        super().__init__(seat.clients, places, foreign)
+        known = {n: seat.committed(places.at(n)) for n in places.read(CHECKPOINTS)}
+        super().__init__(seat.clients, places, foreign, known)
         self._seat = seat
         self._ends: dict[str, int] = {}
         self._left: set[str] = set()
@@ -126,8 +127,7 @@ class KafkaLog(KafkaReader):
 
     def _look_up(self) -> None:
         """What is committed; go on numbering there, now that nobody else can be writing."""
-        token = self._places.written(CHECKPOINTS)
-        self._catch_up(token, self._clients.high_watermark(self._places.token))
+        self._here.catch_up(self._clients.high_watermark(self._places.token))
         written = [self._places.written(s) for s in Stream if s not in self._foreign]
         self._ends = {name: self._state.end(name) for name in written}
 
@@ -174,7 +174,7 @@ class KafkaLog(KafkaReader):
             self._seat.member(group).committed(offsets.by_partition)
         self._tails.wrote(last)
         self._ends = ends
-        self._state.fold(row._replace(offset=last[token]) for row in rows)
+        self._here.wrote(rows, last)
 
     def _send(self, group: str, record: Append, ends: dict[str, int]) -> Send:
         headers = list(record.headers.items()) if record.headers else []
@@ -205,7 +205,7 @@ class KafkaLog(KafkaReader):
         saved = transaction.saved[-1][1] if transaction.saved else None
         known = self._state.group(group)
         written = {self._where(record) for record in transaction.appended} | set(known.last.ends)
-        several = any(self._together.get(name) for name in transaction.position or ())
+        several = len(_in_streams(transaction.position or {})) > 1
         turn = known.following(transaction.position, saved is not None, several)
         turn = msgspec.structs.replace(
             turn, ends={name: ends[name] for name in written if name in ends}
@@ -217,8 +217,7 @@ class KafkaLog(KafkaReader):
             return None
         ours = _in_streams(position)
         places = {self._places.at(name): self._consumed(name, at) for name, at in ours.items()}
-        folded = self._folded[self._places.written(CHECKPOINTS)]
-        return Offsets(places or {self._places.token: folded}, self._groups[group])
+        return Offsets(places or {self._places.token: self._here.reached}, self._groups[group])
 
     def _consumed(self, name: str, offset: int) -> int:
         """Kafka's offset to commit for a position: past markers, where they are all that is left."""

@@ -12,15 +12,15 @@ time; what was committed in one transaction is merged by itself, so a replay see
 order in which they were first folded, provided that each `advance` covers one `read`.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any
 
-from shared.errors import Fatal, Retryable
+from shared.errors import Fatal
 from shared.log.kafka_clients import Clients
-from shared.log.kafka_state import Row, State
+from shared.log.kafka_committed import Committed
+from shared.log.kafka_state import State
 from shared.log.kafka_tails import Tails
 from shared.log.kafka_topics import Places
 from shared.log.port import Position
@@ -31,29 +31,38 @@ NUMBER = "n"
 """The record header with our offset, in decimal."""
 _RANK = {stream: rank for rank, stream in enumerate(Stream)} | {EVENTS: len(Stream)}
 """At the same time: an event comes after the labels and ticks that were known by then."""
-_MANY = 10_000
-_PAUSE_S = 0.05
 
 
 class KafkaReader:
-    """The half that only looks; any number of them, anywhere."""
+    """The half that only looks; any number of them, anywhere.
 
-    def __init__(self, clients: Clients, places: Places, foreign: frozenset[Stream] = RAW) -> None:
+    `committed`: what the process knows of the places of `checkpoints` already, kept by somebody else.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        places: Places,
+        foreign: frozenset[Stream] = RAW,
+        committed: Mapping[str, Committed] | None = None,
+    ) -> None:
         self._clients = clients
         self._foreign = foreign
         self._places = places
-        self._states = {name: State() for name in places.read(CHECKPOINTS)}
-        self._folded = dict.fromkeys(self._states, 0)
+        self._own = (
+            []
+            if committed
+            else [Committed(clients, places.at(n)) for n in places.read(CHECKPOINTS)]
+        )
+        self._committed = committed or dict(zip(places.read(CHECKPOINTS), self._own, strict=True))
         self._groups: dict[str, Any] = {}
         self._reached: dict[str, int] = {}
-        self._together: dict[str, bool] = {}
         self._tails = Tails(clients, places.all())
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """See the port; for the order across streams see the module."""
         position = dict(position)
         names = [name for stream in streams for name in self._places.read(stream)]
-        self._together.update({name: len(names) > 1 for name in names})
         while True:
             bound = self._state.bound(self._groups, names, position)
             found = self._merged(names, position, bound, limit)
@@ -72,17 +81,17 @@ class KafkaReader:
     def checkpoints(self) -> dict[str, Position]:
         """See the port; what a group has saved in several partitions is put together."""
         found: dict[str, Position] = {}
-        for name, state in self._states.items():
-            self._catch_up(name)
-            for group, saved in state.saved().items():
+        for committed in self._committed.values():
+            committed.catch_up()
+            for group, saved in committed.state.saved().items():
                 found.setdefault(group, {}).update(saved)
         return found
 
     def states(self) -> list[bytes]:
         """See the port."""
-        for name in self._states:
-            self._catch_up(name)
-        return [value for state in self._states.values() for value in state.states()]
+        for committed in self._committed.values():
+            committed.catch_up()
+        return [value for c in self._committed.values() for value in c.state.states()]
 
     def numbers(self, stream: Stream) -> bool:
         """See the port."""
@@ -91,25 +100,34 @@ class KafkaReader:
     def close(self) -> None:
         """See the port."""
         self._tails.close()
+        for committed in self._own:
+            committed.close()
+
+    @property
+    def _here(self) -> Committed:
+        """What groups that work where we do have committed."""
+        return self._committed[self._places.written(CHECKPOINTS)]
 
     @property
     def _state(self) -> State:
-        """What groups that work where we do have committed."""
-        return self._states[self._places.written(CHECKPOINTS)]
+        return self._here.state
 
     def _end(self, name: str) -> int:
         if stream_at(name) in self._foreign:
             tp = self._places.at(name)
             return self._tails.ends([tp])[tp]
-        for checkpoints in self._states:
-            self._catch_up(checkpoints)
-        return max(state.end(name) for state in self._states.values())
+        for committed in self._committed.values():
+            committed.catch_up()
+        return max(committed.state.end(name) for committed in self._committed.values())
 
     def _merged(
         self, names: Sequence[str], position: Position, bound: Position, limit: int
     ) -> list[Record]:
         starts = {name: position.get(name, 0) for name in names}
-        self._tails.fetch({self._places.at(n): self._at(n, at) for n, at in starts.items()}, limit)
+        lacking = [
+            n for n, at in starts.items() if not (bound and self._is_here(n, at, bound.get(n, 0)))
+        ]
+        self._tails.fetch({self._places.at(n): self._at(n, starts[n]) for n in lacking}, limit)
         runs = [self._run(n, bound.get(n, 0) if bound else None) for n in names]
         rows = runs[0] if len(runs) == 1 else merge(*runs, key=_by_time)
         taken = dict.fromkeys(names, 0)
@@ -124,6 +142,13 @@ class KafkaReader:
             self._tails.tail(self._places.at(name)).take(count)
             self._reached[name] = starts[name]
         return found
+
+    def _is_here(self, name: str, at: int, bound: int) -> bool:
+        """Was all from `at` up to `bound` fetched? A replay of many small commits need not ask."""
+        if self._reached.get(name) != at:
+            return False
+        rows = self._tails.tail(self._places.at(name)).rows
+        return at >= bound or (bool(rows) and self._offset(stream_at(name), rows[-1]) + 1 >= bound)
 
     def _run(self, name: str, bound: int | None) -> Iterator[tuple[str, Stream, int, Any]]:
         stream = stream_at(name)
@@ -162,27 +187,6 @@ class KafkaReader:
         raise Fatal(
             f"{row.topic}:{row.partition} at {row.offset}: a record without the header {NUMBER!r}. "
             f"Somebody else has written there; the streams for that are {others}."
-        )
-
-    def _catch_up(self, checkpoints: str, at_least: int = 0) -> None:
-        """Fold what is committed to that place, waiting until that reaches `at_least`.
-
-        Raises:
-            Retryable: the transaction of another process does not end.
-        """
-        tp, state = self._places.at(checkpoints), self._states[checkpoints]
-        for _ in range(int(3 * self._clients.timeouts.transaction_s / _PAUSE_S)):
-            self._tails.fetch({tp: self._folded[checkpoints]}, _MANY)
-            while rows := self._tails.tail(tp).rows:
-                state.fold(Row(row.key.decode(), row.value, row.offset) for row in rows)
-                self._tails.tail(tp).take(len(rows))
-                self._folded[checkpoints] = self._tails.tail(tp).at
-                self._tails.fetch({tp: self._folded[checkpoints]}, _MANY)
-            if self._tails.reached(tp) >= at_least:
-                return
-            time.sleep(_PAUSE_S)
-        raise Retryable(
-            f"{tp.topic}:{tp.partition}: a transaction of another process does not end"
         )
 
 

@@ -1,7 +1,10 @@
 """One process at the log: its producer, its memberships, and what it does when it is fenced."""
 
+from kafka import TopicPartition
+
 from shared.errors import Fenced
 from shared.log.kafka_clients import Clients
+from shared.log.kafka_committed import Committed
 from shared.log.kafka_guard import Guard, Watchdog
 from shared.log.kafka_members import Member
 from shared.log.kafka_topics import topic
@@ -25,6 +28,7 @@ class Seat:
         self.watchdog = Watchdog(2 * clients.timeouts.transaction_s)
         self._instance = f"{service}.{instance}"
         self._members: dict[str, Member] = {}
+        self._committed: dict[TopicPartition, Committed] = {}
         self._fenced = False
 
     def recover(self) -> None:
@@ -38,6 +42,12 @@ class Seat:
             raise Fenced(f"{self.problem}.{self._instance}: a newer instance has taken over")
         if not self.guard.is_open:
             self.guard.open()
+
+    def committed(self, checkpoints: TopicPartition) -> Committed:
+        """What this process knows of a partition of `checkpoints`."""
+        if checkpoints not in self._committed:
+            self._committed[checkpoints] = Committed(self.clients, checkpoints)
+        return self._committed[checkpoints]
 
     def member(self, group: str) -> Member:
         """Our membership in a group, on the way to being one."""
@@ -61,5 +71,7 @@ class Seat:
         """Let go in peace."""
         self.watchdog.stop()
         self.guard.close()
+        for known in self._committed.values():
+            known.close()
         for member in self._members.values():
             member.close()

@@ -12,6 +12,7 @@ Keys are `group/kind/name`:
 Everything that one transaction changes is in that transaction, so what is read committed is consistent.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -48,17 +49,22 @@ class _Saved(msgspec.Struct, frozen=True):
 class Group:
     """What one group has committed."""
 
-    turns: dict[int, Turn] = field(default_factory=dict)
+    cuts: list[Position] = field(default_factory=list)
+    """Positions of the commits since the last checkpoint, oldest first."""
     last: Turn = field(default_factory=Turn)
     entries: dict[str, bytes] = field(default_factory=dict)
     saved: Position = field(default_factory=dict)
     applied: int = -1
     """The place in the topic up to which this is known."""
 
-    def chain(self) -> list[Position]:
-        """Positions of the commits since the last checkpoint, oldest first."""
-        turns = (self.turns[i] for i in sorted(self.turns))
-        return [turn.position for turn in turns if turn.epoch == self.last.epoch]
+    def took(self, turn: Turn) -> None:
+        """One commit more."""
+        if turn.epoch != self.last.epoch:
+            self.cuts.clear()
+        elif turn.index == self.last.index and self.cuts:
+            self.cuts.pop()
+        self.cuts.append(turn.position)
+        self.last = turn
 
     def following(self, position: Position | None, saves: bool, several: bool) -> Turn:
         """The turn of the next commit (position None: it stays), its `ends` still to be filled."""
@@ -89,8 +95,7 @@ class State:
             group = self.group(name)
             group.applied = offset
             if rest.startswith("turn/") and value is not None:
-                group.last = msgspec.json.decode(value, type=Turn)
-                group.turns[group.last.index] = group.last
+                group.took(msgspec.json.decode(value, type=Turn))
             elif rest == _CHECKPOINT and value is not None:
                 group.saved = msgspec.json.decode(value, type=_Saved).position
             elif rest.startswith("entry/"):
@@ -123,9 +128,9 @@ class State:
             group = self.group(name)
             if not _ahead(group.last.position, position, wanted):
                 continue
-            for cut in group.chain():
-                if _ahead(cut, position, wanted):
-                    return cut
+            cut = bisect_left(group.cuts, True, key=lambda cut: _ahead(cut, position, wanted))
+            if cut < len(group.cuts):
+                return group.cuts[cut]
         return {}
 
 

@@ -93,8 +93,8 @@ class Runner:
 
     @property
     def fused(self) -> Fused:
-        """The live stages, rebuilt when there are none, or others than those that were committed."""
-        if self._fused is None or self._log.position(self._group) != self._position:
+        """The live stages; rebuilt when there are none."""
+        if self._fused is None:
             self._fused = self._rebuild()
         return self._fused
 
@@ -105,7 +105,7 @@ class Runner:
             Retryable: nothing was kept; call again after a pause.
             Fatal: stop.
         """
-        fused = self.fused
+        fused = self._current()
         batch = self._read(fused.inputs, self._position, self._batch_size)
         if not batch:
             return 0
@@ -142,11 +142,12 @@ class Runner:
 
     def checkpoint(self) -> None:
         """Save the state now, so that the next start replays nothing."""
-        fused = self.fused
+        fused = self._current()
         if not self._since_checkpoint:
             return
         self._fused = None
         with self._log.begin(self._group) as transaction:
+            transaction.advance(self._position)  # only who may commit there may save
             transaction.save(fused.changes(), self._position)
         self._fused = fused
         self._since_checkpoint = 0
@@ -158,6 +159,12 @@ class Runner:
             trail = Trail(self._log, follower, self._batch_size)
             while trail.step():
                 pass
+
+    def _current(self) -> Fused:
+        """The live stages, made anew if somebody else moved the group on."""
+        if self._fused is not None and self._log.position(self._group) != self._position:
+            self._fused = None
+        return self.fused
 
     def _rebuild(self) -> Fused:
         fused = self._make()

@@ -53,7 +53,7 @@ def learned(
     problem = _published_often(load_problem(problem_file), [SERVICE])
     reader = KafkaReader(Clients(address), Places(name), wiring.SHARED)
     reader.end(OUTCOMES)
-    entries = reader._states["checkpoints"].group("learner").entries
+    entries = reader._here.state.group("learner").entries
     saved = msgspec.msgpack.decode(entries["learner/state"], type=_State)
     blobs = wiring.open_blobs("", data_dir)
     tools = Tools(MemoryBlobs(), None, lambda *a: b"", lambda m: dict(m))  # type: ignore[arg-type]
