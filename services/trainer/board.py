@@ -49,16 +49,16 @@ class Race:
         return self.comparison.verdict == "better" and not blocked
 
 
-def board(race: Race, trials: list[Trial], chosen: str, rows: dict[str, Any]) -> dict[str, Any]:
+def board(race: Race, trials: list[Trial], best: Trial, rows: dict[str, Any]) -> dict[str, Any]:
     """Everything, as JSON. `gain` is the mean loss saved against the champion, with its interval."""
-    fit_rows = rows["train"]
+    fit_rows, chosen = rows["train"], best.name
     entries = [
         _entry("challenger", f"champion's experts + {chosen}", race.challenger, race, fit_rows),
         _entry("champion", "champion, as published", race.champion, race, 0),
         _entry("alone", f"{chosen} alone", race.alone, race, fit_rows),
     ]
     entries += [_entry("baseline", name, loss, race, 0) for name, loss in race.baselines.items()]
-    entries += [_trial(trial, race, trial.name == chosen) for trial in trials]
+    entries += [_trial(trial, race, trial is best) for trial in trials]
     return {
         "metric": race.metric.name,
         "loss": race.metric.about,
@@ -109,11 +109,11 @@ def _trial(trial: Trial, race: Race, chosen: bool) -> dict[str, Any]:
     if trial.validation_loss is None or trial.train_loss is None:
         return {**entry, "reason": f"not fitted: {trial.problem}"}
     gap = float(trial.validation_loss.mean() - trial.train_loss.mean())
-    why = (
-        "best on the validation rows beside the champion's experts"
-        if chosen
-        else "another candidate was better there"
-    )
+    why = "another candidate was better there"
+    if trial.share < 1:
+        why = f"a first look, on {trial.share:.0%} of the rows"
+    elif chosen:
+        why = "best on the validation rows beside the champion's experts"
     return {
         **entry,
         **_measured(trial.validation_loss, race),

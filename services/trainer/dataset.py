@@ -117,11 +117,24 @@ def build(outcomes: Sequence[Outcome], shape: Shape, most_rows: int) -> Dataset:
     )
 
 
-def split(at: F64, known_at: F64, share: float, rows: I64 | None = None) -> Split:
-    """Hold back the newest `share` of `rows` (default all): train on what was labelled before them."""
-    rows = np.arange(len(at)) if rows is None else rows
-    held_rows = max(1, round(len(rows) * share))
-    early, held = rows[:-held_rows], rows[-held_rows:]
+def split(at: F64, known_at: F64, share: float) -> Split:
+    """Hold back the newest `share` of the rows: train on what was labelled before them."""
+    held_rows = max(1, round(len(at) * share))
+    return _apart(at, known_at, np.arange(len(at) - held_rows), np.arange(len(at))[-held_rows:])
+
+
+def rolling(at: F64, known_at: F64, rows: I64, folds: int) -> list[Split]:
+    """Rolling-origin validation: `folds` blocks of the newest of `rows`, each behind its own training.
+
+    A block is 1 / (folds + 3) of the rows (one fold: the newest quarter); what was not labelled before
+    a block begins is its embargo.
+    """
+    block = max(1, round(len(rows) / (folds + 3)))
+    ends = [len(rows) - block * later for later in reversed(range(folds))]
+    return [_apart(at, known_at, rows[: end - block], rows[end - block : end]) for end in ends]
+
+
+def _apart(at: F64, known_at: F64, early: I64, held: I64) -> Split:
     ready = known_at[early] <= at[held[0]]
     return Split(early[ready], early[~ready], held)
 

@@ -1,7 +1,9 @@
 """A job, from its request to its result: a pure function (no clock; seeds come from the job's name)."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -9,11 +11,14 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from services.trainer.board import Race, board, reason
-from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, split
+from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, rolling, split
+from services.trainer.journal import Journal
 from services.trainer.losses import METRICS, Answers
 from services.trainer.request import FitRequest, FitResult, failed, rows_of
+from services.trainer.search import Ask, asks, drive
 from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
 from services.trainer.walk import Rehearsal, baseline_answers
+from shared.errors import UntrustedArtefact
 from shared.messages.types import Outcome, Value
 from shared.models.artefact import anchor_to_bytes
 from shared.models.port import Anchor
@@ -30,8 +35,11 @@ ESTIMATOR_LIMIT_BYTES = 8 * 1024 * 1024
 """A larger library object is not kept for export."""
 
 
-def fit(request: FitRequest) -> FitResult:
-    """Try candidates, choose one on validation rows, race it on held rows. Never raises for data."""
+def fit(request: FitRequest, journal: Journal | None = None) -> FitResult:
+    """Try candidates, choose one on validation rows, race it on held rows. Never raises for data.
+
+    `journal` keeps the trials of a search: with them the same request is answered the same, sooner.
+    """
     problem = Problem.model_validate_json(request.problem)
     rows = rows_of(request.outcomes)
     shape = _shape(request, rows, problem)
@@ -51,7 +59,7 @@ def fit(request: FitRequest) -> FitResult:
             "`retraining.window` larger"
         )
     with threadpool_limits(1):  # more threads add in another order, and spin where cores are busy
-        return _Fit(request, problem, shape, data, plan).result()
+        return _Fit(request, problem, shape, data, plan, journal).result()
 
 
 def _shape(request: FitRequest, rows: Sequence[Outcome], problem: Problem) -> Shape:
@@ -65,7 +73,13 @@ class _Fit:
     """One job's working state; each method is one step."""
 
     def __init__(
-        self, request: FitRequest, problem: Problem, shape: Shape, data: Dataset, plan: Split
+        self,
+        request: FitRequest,
+        problem: Problem,
+        shape: Shape,
+        data: Dataset,
+        plan: Split,
+        journal: Journal | None,
     ) -> None:
         self.request = request
         self.problem = problem
@@ -74,22 +88,29 @@ class _Fit:
         self.plan = plan
         self.metric = METRICS[problem.metric]
         self._rehearsed: Rehearsal | None = None
+        search = problem.retraining.search
+        self._journal = journal if search is not None else None
+        folds = 1 if search is None else search.folds
+        self._folds = rolling(data.at, data.known_at, plan.train, folds)
 
     def result(self) -> FitResult:
         """The steps in order."""
-        trials = self._trials()
-        best = min(trials, key=lambda trial: trial.score)
+        try:
+            trials = self._trials()
+        except ImportError as missing:
+            return failed(str(missing))
+        best = min((trial for trial in trials if trial.share == 1), key=lambda trial: trial.score)
         if best.words is None:
             reasons = "; ".join(f"{trial.name}: {trial.problem}" for trial in trials)
             return failed(f"no candidate could be fitted ({reasons})")
         x, y = self.data.x[self.plan.train], self.data.y[self.plan.train]
         try:
-            estimator = fitted(best.name, best.seed, x, y, self.shape)
+            estimator = fitted(best.setup, best.seed, x, y, self.shape)
             anchor = served(estimator, self.data.x, self.shape)
         except Unfit as why:
             return failed(f"{best.name}, the best candidate, cannot be used: {why}")
         race = self._race(anchor, best)
-        evidence = board(race, trials, best.name, self._rows())
+        evidence = board(race, trials, best, self._rows())
         outcome = FitResult(
             state="accepted" if race.accepted else "rejected",
             reason=reason(race, best.name),
@@ -103,14 +124,23 @@ class _Fit:
         return outcome
 
     def _trials(self) -> list[Trial]:
-        """As many candidates as the budget counts, in the order of the problem file."""
+        """As many as the budget counts: the families in the problem file's order, then a search."""
         spec = self.problem.retraining
-        names = spec.candidates[: spec.budget.trials]
-        return [self._judged(self._trial(name)) for name in names]
+        walk = asks(spec.candidates, spec.search, spec.budget.trials, self._seed("search"))
+        return drive(walk, lambda ask: self._judged(self._trial(ask)))
 
-    def _trial(self, name: str) -> Trial:
-        seed, train = self._seed(name), self.plan.train
-        return try_out(name, seed, self.data, train, self.shape, self.metric)
+    def _trial(self, ask: Ask) -> Trial:
+        """Fitted, or as the journal has it."""
+        seed = self._seed(ask.setup.name)
+        named = repr((self.request.code, ask, seed)).encode()
+        key, journal = sha256(named).hexdigest()[:24], self._journal
+        if journal is not None and (kept := journal.get(key)) is not None:
+            with suppress(UntrustedArtefact):  # damaged: fitted anew
+                return Trial(ask.setup, seed, ask.share).restored(kept)
+        trial = try_out(ask, seed, self.data, self._folds, self.shape, self.metric)
+        if journal is not None and trial.words is not None:
+            journal.put(key, trial.to_bytes())
+        return trial
 
     def _judged(self, trial: Trial) -> Trial:
         """With its loss beside the champion's experts: who is better alone may add less."""

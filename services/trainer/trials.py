@@ -1,39 +1,45 @@
 """Fitting candidates, choosing among them on later rows, turning the chosen one into an anchor."""
 
+import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
 from services.trainer.candidates import CANDIDATES, Estimator
-from services.trainer.dataset import Dataset, Labels, Shape, split
+from services.trainer.dataset import Dataset, Labels, Shape, Split
 from services.trainer.losses import Answers, Metric
+from services.trainer.search import Ask, Setup
 from shared.models.anchors import anchor_from_sklearn
+from shared.models.packed import pack, unpack
 from shared.models.port import Anchor
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-VALIDATION = 0.25
-"""Share of the training rows, the newest, on which candidates are compared."""
 PARITY = 1e-6
 """Largest difference between the served form and the library's own numbers."""
 PARITY_ROWS = 1_000
+_KEPT = ("train_loss", "validation_loss", "late", "words")
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One candidate: losses per row on the newest it was fitted on and on the later rows; or why not.
 
-    `late` are the numbers of those later rows, `words` [late, K] what it said of them, `joined_loss`
-    [late] is that of the champion's experts together with it.
+    `late` are the numbers of those later rows (of all folds), `words` [late, K] what it said of them,
+    `joined_loss` [late] is that of the champion's experts together with it. `share` of the rows was
+    fitted, in the last fold `fit_rows`.
     """
 
-    name: str
+    setup: Setup
     seed: int
+    share: float = 1.0
     fit_rows: int = 0
     train_loss: F64 | None = None
     validation_loss: F64 | None = None
@@ -43,11 +49,32 @@ class Trial:
     problem: str = ""
 
     @property
+    def name(self) -> str:
+        """The family with its settings."""
+        return self.setup.name
+
+    @property
     def score(self) -> float:
         """Mean loss on the later rows beside the champion's experts, since that is how it would serve;
         infinite if it could not be fitted.
         """
         return float("inf") if self.joined_loss is None else float(self.joined_loss.mean())
+
+    def to_bytes(self) -> bytes:
+        """What was fitted, for a journal."""
+        named = {name: getattr(self, name) for name in _KEPT}
+        arrays = {name: array for name, array in named.items() if array is not None}
+        return pack({**arrays, "fit_rows": np.array([self.fit_rows])})
+
+    def restored(self, data: bytes) -> "Trial":
+        """This trial as it was written down.
+
+        Raises:
+            UntrustedArtefact: not such bytes.
+        """
+        arrays: dict[str, Any] = {**unpack(data)}
+        fit_rows = int(arrays.pop("fit_rows")[0])
+        return replace(self, fit_rows=fit_rows, **arrays)
 
 
 class Unfit(ValueError):
@@ -60,39 +87,52 @@ def seed_of(*parts: str) -> int:
 
 
 def try_out(
-    name: str, seed: int, data: Dataset, train: I64, shape: Shape, metric: Metric
+    ask: Ask, seed: int, data: Dataset, folds: Sequence[Split], shape: Shape, metric: Metric
 ) -> Trial:
-    """Fit on the earlier training rows, score on the later ones (labels that late are left out)."""
-    plan = split(data.at[train], data.known_at[train], VALIDATION)
-    early, late = train[plan.train], train[plan.held]
+    """Fit on the earlier rows of each fold, score on its later ones (labels that late are left out)."""
+    blank = Trial(ask.setup, seed, ask.share)
+    seen, unseen, words, early = [], [], [], np.zeros(0, np.int64)
     try:
-        estimator = fitted(name, seed, data.x[early], data.y[early], shape)
+        for fold in folds:
+            early = fold.train[len(fold.train) - math.ceil(len(fold.train) * ask.share) :]
+            estimator = fitted(ask.setup, seed, data.x[early], data.y[early], shape)
+            fresh = early[-len(fold.held) :]  # as many rows tell the gap to the later ones
+            then, later = (
+                library_answers(estimator, data.x[r], shape) for r in (fresh, fold.held)
+            )
+            seen.append(metric.loss(then, data.y[fresh]))
+            unseen.append(metric.loss(later, data.y[fold.held]))
+            words.append(later.mean)
     except Unfit as why:
-        return Trial(name, seed, len(early), problem=str(why))
-    fresh = early[-len(late) :]  # as many rows tell the gap to the later ones
-    then, later = (library_answers(estimator, data.x[rows], shape) for rows in (fresh, late))
-    seen, unseen = metric.loss(then, data.y[fresh]), metric.loss(later, data.y[late])
-    return Trial(name, seed, len(early), seen, unseen, late, later.mean)
+        return replace(blank, fit_rows=len(early), problem=str(why))
+    return replace(
+        blank, fit_rows=len(early), train_loss=np.concatenate(seen),
+        validation_loss=np.concatenate(unseen), late=np.concatenate([f.held for f in folds]),
+        words=np.concatenate(words),
+    )  # fmt: skip
 
 
-def fitted(name: str, seed: int, x: F64, y: Labels, shape: Shape) -> Estimator:
-    """The candidate `name`, fitted.
+def fitted(setup: Setup, seed: int, x: F64, y: Labels, shape: Shape) -> Estimator:
+    """The candidate `setup`, fitted.
 
     Raises:
-        Unfit: there is no such candidate, or the library refuses these rows.
+        Unfit: there is no such candidate, or the library refuses these rows or settings.
     """
-    candidate = CANDIDATES.get(name)
+    candidate = CANDIDATES.get(setup.family)
     if candidate is None:
-        raise Unfit(f"there is no candidate `{name}`; known are: {', '.join(CANDIDATES)}")
+        known = ", ".join(CANDIDATES)
+        raise Unfit(f"there is no candidate `{setup.family}`; known are: {known}")
     if len(y) == 0 or (not shape.regression and len(np.unique(y)) < 2):
         raise Unfit(f"{len(y)} rows of one class teach nothing")
-    estimator = candidate.make(shape.regression, seed, shape.width)
     try:
+        estimator = candidate.make(shape.regression, seed, shape.width, **dict(setup.settings))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return estimator.fit(x, y)
-    except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        raise Unfit(f"scikit-learn refused the rows: {_first_line(error)}") from error
+            estimator.fit(x, y)
+            library_answers(estimator, x[:1], shape)
+    except (ValueError, TypeError, ArithmeticError, np.linalg.LinAlgError) as error:
+        raise Unfit(f"scikit-learn refused it: {_first_line(error)}") from error
+    return estimator
 
 
 def library_answers(estimator: Estimator, x: F64, shape: Shape) -> Answers:

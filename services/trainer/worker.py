@@ -24,6 +24,7 @@ from typing import NoReturn, cast
 import msgspec
 import numpy as np
 
+from services.trainer.journal import Directory
 from services.trainer.lean import later, without
 from services.trainer.request import Answer, FitRequest, FitResult, Task, failed, rows_of
 from shared.durable import write_durably
@@ -111,7 +112,9 @@ def _fitted(task: Task) -> FitResult:
     """The result; whatever goes wrong in a fit is a failed job, not a crash."""
     try:
         request = msgspec.msgpack.decode(Path(task.request).read_bytes(), type=FitRequest)
-        result = fit(request)
+        trials = Directory(Path(task.result).with_suffix(".trials"))
+        result = fit(request, trials)
+        trials.forget()
         result.board["fit_seconds"] = round(time.process_time(), 3)
         return _checked(request, result)
     except MemoryError:

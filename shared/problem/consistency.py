@@ -16,6 +16,7 @@ from shared.problem.input_checks import (
 )
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
+from shared.problem.search import search_mistakes
 from shared.problem.spec import FormulaKind, OnDrift, OnSchedule, Problem
 
 _CAUSES = get_args(Alert.__annotations__["cause"])
@@ -73,6 +74,12 @@ def _retraining(problem: Problem) -> Iterator[Mistake]:
                     yield Mistake((*path, "causes", place), f"there is no cause `{cause}`", write)
 
 
+def _candidates(problem: Problem) -> Iterator[Mistake]:
+    retraining = problem.retraining
+    numbers = problem.task == "regression"
+    yield from search_mistakes(retraining.candidates, retraining.search, numbers)
+
+
 def _promotion(problem: Problem) -> Iterator[Mistake]:
     promotion = problem.promotion
     if promotion.max_pairs < promotion.min_pairs:
@@ -99,6 +106,7 @@ _CHECKS: tuple[tuple[frozenset[str], _Check], ...] = (
     (frozenset({"events", "features", "evaluation"}), _rules),
     (frozenset({"task", "evaluation"}), _metric),
     (frozenset({"retraining"}), _retraining),
+    (frozenset({"task", "retraining"}), _candidates),
     (frozenset({"promotion"}), _promotion),
     (frozenset({"source"}), _source),
 )

@@ -23,6 +23,7 @@ from shared.problem.inputs import (
     Task,
 )
 from shared.problem.scalars import scalar_text
+from shared.problem.search import SearchSpec
 
 __all__ = [
     "Calendar",
@@ -38,6 +39,7 @@ __all__ = [
     "Name",
     "Part",
     "Scalar",
+    "SearchSpec",
     "Statistic",
     "Task",
     "Window",
@@ -140,6 +142,10 @@ class Retraining(Part):
     since_drift: bool = False
     """Leave out what lies before the newest page (if `minimum` rows remain)."""
     candidates: list[str] = Field(["logistic", "boosting", "forest"])
+    """Families that are tried at their defaults: logistic, ridge, tree, forest, boosting, svm,
+    neural_net, neighbours, naive_bayes."""
+    search: SearchSpec | None = None
+    """None: only the defaults."""
     keep_estimator: bool = False
     """Beside the arrays that are served, keep scikit-learn's own object of each accepted model (skops),
     for use elsewhere; a second of CPU a job."""

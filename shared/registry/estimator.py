@@ -16,7 +16,11 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from shared.errors import UntrustedArtefact
 
 TRUSTED = (
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.tree._tree.Tree",
 )
 """Types beyond skops' own list that a fitted candidate needs; owned here, never read from a file."""

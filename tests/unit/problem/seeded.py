@@ -42,6 +42,8 @@ retraining:
     - {on: schedule, cron: "0 3 * * 1"}
   minimum: 500
   window: 5000
+  candidates: [logistic, svm]
+  search: {method: halving, space: {svm: {gamma: [0.1]}}}
 promotion: {min_pairs: 512, max_pairs: 2000}
 """
 
@@ -134,6 +136,10 @@ SEEDED = [
     Seeded("causes: [concept_drift]", "causes: [drift]", "retraining.triggers[0].causes[0]", "`drift`", "drift"),
     Seeded("window: 5000", "window: 100", "retraining.window", "below", "500"),
     Seeded("max_pairs: 2000", "max_pairs: 100", "promotion.max_pairs", "below", "512"),
+    Seeded("candidates: [logistic,", "candidates: [logistics,", "retraining.candidates[0]", "`logistics`", "`logistic`"),
+    Seeded("{method: halving", "{method: halfing", "retraining.search.method", "halfing", "halving"),
+    Seeded("space: {svm:", "space: {tree:", "retraining.search.space.tree", "not among", "logistic, svm"),
+    Seeded("{gamma: [0.1]}", "{gama: [0.1]}", "retraining.search.space.svm.gama", "no setting", "`gamma`"),
     # YAML itself
     Seeded("  time: at", "\ttime: at", "", "not YAML", "spaces instead of tabs"),
     Seeded("goal: Say how", "goal: Say: how", "", "not YAML", "quotes"),

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.trainer import candidates, shell
+from services.trainer import shell
 from services.trainer.shell import InlineTraining, LocalTraining
 from shared.errors import Fatal
 from shared.messages.streams import JOBS
@@ -194,9 +194,3 @@ def test_a_result_that_nobody_wrote_down_is_told_again(tmp_path: Path) -> None:
         time.sleep(0.01)
     training.close()
     assert told == [job.job]
-
-
-def test_the_table_of_candidates_fits_every_task() -> None:
-    for candidate in candidates.CANDIDATES.values():
-        for regression, classes in ((False, 2), (False, 12), (True, 1)):
-            assert hasattr(candidate.make(regression, 1, classes), "fit")
