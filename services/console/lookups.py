@@ -65,7 +65,7 @@ async def _answer(store: Online, kind: Kind, key: str, clock: Callable[[], datet
 
 def _said(kind: Kind, message: Prediction) -> dict[str, Any]:
     """A prediction without what only learning needs; for an entity its features come first."""
-    message.said = None
+    message.said = message.arrival = None
     fields: dict[str, Any] = msgspec.to_builtins(message)
     if kind == "prediction":
         return {"id": message.id, "prediction": fields}

@@ -208,6 +208,7 @@ def _outcome(
         shadow=prediction.shadow,
         rules=prediction.rules,
         said=prediction.said,
+        arrival=prediction.arrival,
         scored_at=prediction.scored_at,
         label=label,
         labelled_at=at,

@@ -11,6 +11,7 @@ from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import MODELS, OUTCOMES
 from shared.messages.types import ModelEvent, Outcome, Value
+from shared.models.arrival import unpack_arrival, view_width
 from shared.models.artefact import anchor_from_bytes
 from shared.models.codec import from_bytes, to_bytes
 from shared.models.live import LiveModel, fresh, members_per_version
@@ -41,6 +42,7 @@ class Learner:
         self._pool = start.pool
         self._n_base = len(start.pool.bank.names)
         self._n_members = members_per_version(start.pool)
+        self._view_width = view_width(len(self._names))
         self._know(start.classes)
         self._outcomes = 0
         self._buffered: list[Outcome] = []
@@ -105,6 +107,7 @@ class Learner:
                 np.array(y, np.float64 if self._regression else np.int64),
                 said.experts,
                 said.members,
+                unpack_arrival([outcome.arrival or "" for outcome in outcomes], self._view_width),
                 self._layout(said.anchors),
             )
 

@@ -9,8 +9,10 @@ from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import FEATURES, PREDICTIONS
 from shared.messages.types import Features, ModelEvent, Prediction, Value
+from shared.models.arrival import pack_arrival
 from shared.models.codec import from_bytes
 from shared.models.live import LiveModel, fresh
+from shared.models.packed import pack, unpack
 from shared.models.port import Verdict
 from shared.models.rows import matrix
 from shared.models.said import pack_many
@@ -24,15 +26,15 @@ _DIGITS = 6
 
 
 class _State(msgspec.Struct):
-    scored: int = 0
+    arrivals: bytes = b""
     snapshot: ModelEvent | None = None
 
 
 class Scorer:
-    """Stateless but for the model at hand; before any snapshot that is a fresh pool `v1`.
+    """Stateless but for the model at hand (before any snapshot a fresh pool `v1`) and what came lately.
 
     Fused with the learner it is handed the live model at each boundary; in a process of its own it
-    loads the snapshots that the learner publishes.
+    loads the snapshots that the learner publishes, and keeps count of the arrivals itself.
     """
 
     def __init__(self, problem: Problem, tools: Tools) -> None:
@@ -57,13 +59,16 @@ class Scorer:
         yield from self._score(run)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """How many were scored, and which snapshot is at hand (beside a learner: none)."""
+        """What came lately, and which snapshot is at hand (beside a learner: neither)."""
+        arrivals = self._model.pool.bank.arrivals
+        self._state.arrivals = b"" if self._beside_learner else pack(arrivals.snapshot())
         yield "state", msgspec.msgpack.encode(self._state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
         self._state = msgspec.msgpack.decode(entries["state"], type=_State)
-        self._model.pool.pending = self._state.scored
+        if self._state.arrivals:
+            self._model.pool.bank.arrivals.restore(unpack(self._state.arrivals))
 
     def _load(self, event: LiveModel | ModelEvent) -> None:
         """Take the fused learner's model, or the newest snapshot when the next features come."""
@@ -77,7 +82,7 @@ class Scorer:
         newest = self._state.snapshot
         if newest is not None and newest is not self._loaded:
             pool = from_bytes(self._blobs.get(newest.blob or ""))
-            pool.pending = max(0, self._state.scored - newest.outcomes)
+            pool.bank.arrivals = self._model.pool.bank.arrivals
             self._model = LiveModel(pool, tuple(newest.classes), newest.outcomes)
             self._loaded = newest
 
@@ -85,7 +90,6 @@ class Scorer:
         if not run:
             return
         self._take_newest()
-        self._state.scored += len(run)
         pool = self._model.pool
         scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
         said = pack_many(
@@ -94,6 +98,7 @@ class Scorer:
             {version: verdict.members for version, verdict in scored.by_version.items()},
             half=not self._regression,
         )
+        arrival = pack_arrival(scored.arrival)
         answers = {version: self._answers(v) for version, v in scored.by_version.items()}
         champion = answers.pop(pool.champion)
         interval = scored.by_version[pool.champion].interval
@@ -113,6 +118,7 @@ class Scorer:
                 interval=intervals[row],
                 shadow={v: _shadow(*rows[row]) for v, rows in answers.items()} or None,
                 said=said[row],
+                arrival=arrival[row],
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 

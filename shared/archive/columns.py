@@ -1,9 +1,9 @@
 """Messages to Arrow columns and back: what people see when they open the archive.
 
 `offset id key time`, each feature as `f_<name>`, `prediction`, each probability as `p_<class>`,
-`interval_low interval_high model feature_set shadow rules said scored_at`, and in outcomes `label
-labelled_at revision default`. Times are UTC timestamps; `shadow` is JSON text. The types depend on
-the problem file alone, so all files of a stream fit together.
+`interval_low interval_high model feature_set shadow rules said arrival scored_at`, and in outcomes
+`label labelled_at revision default`. Times are UTC timestamps; `shadow` is JSON text. The types depend
+on the problem file alone, so all files of a stream fit together.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -58,6 +58,7 @@ def to_table(records: Sequence[Prediction], first_offset: int, value: pa.DataTyp
     columns["shadow"] = pa.array([_json(record.shadow) for record in records], pa.string())
     columns["rules"] = pa.array([record.rules for record in records], pa.list_(pa.string()))
     columns["said"] = _texts(records, "said")
+    columns["arrival"] = _texts(records, "arrival")
     columns["scored_at"] = _times(records, "scored_at")
     outcomes = [record for record in records if isinstance(record, Outcome)]
     if outcomes:

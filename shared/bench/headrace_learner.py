@@ -55,6 +55,7 @@ class HeadraceLearner(Learner):
                 self._stream.y[start:until],
                 scored.said[part],
                 {name: verdict.members[part] for name, verdict in scored.by_version.items()},
+                scored.arrival.of(part),
                 scored.layout,
             )
             if until == last:

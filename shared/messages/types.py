@@ -49,7 +49,8 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One inference, with everything needed to explain and to repeat it.
 
     `shadow` maps a challenger's version to what it would have said. `said` holds what the experts and
-    the stackers' members said, for learning when the label comes (base64; `shared/models/said.py`).
+    the stackers' members said, for learning when the label comes (base64; `shared/models/said.py`),
+    `arrival` how the event looked then, beside those before it (base64; `shared/models/arrival.py`).
     `scored_at` is wall-clock time and takes no part in digests.
     """
 
@@ -65,6 +66,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     shadow: dict[str, Any] | None = None
     rules: list[str] | None = None
     said: str | None = None
+    arrival: str | None = None
     scored_at: datetime | None = None
 
 

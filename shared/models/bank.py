@@ -6,19 +6,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from shared.models.anchors import anchor_of
-from shared.models.frame import Frame
+from shared.models.arrival import Arrivals
+from shared.models.gaps import Gaps
 from shared.models.port import (
     F32,
     F64,
     Anchor,
     Arrays,
+    Arrival,
     Expert,
     Labels,
     Rows,
     State,
     Task,
 )
-from shared.models.seasons import Seasons
 from shared.models.table import EXPERTS, default_experts
 
 
@@ -33,9 +34,9 @@ def branch(arrays: Arrays, prefix: str) -> State:
 class Bank:
     """Incremental experts and frozen anchors, in columns.
 
-    `predict_many` counts the events it is asked about and changes nothing else: an event counts as
-    pending until it is learned, or skipped because its label will never come. Labels are expected in
-    the order of their events. Memory: the sum of the experts' own bounds.
+    `predict_many` takes note that events came (`arrivals`) and changes nothing else. Labels may come in
+    any order, or never: what is learned carries its event's `Arrival`. Memory: the sum of the experts'
+    own bounds.
     """
 
     def __init__(
@@ -49,9 +50,8 @@ class Bank:
         self.task: Task = task
         self.n_features = n_features
         self.n_classes = 1 if task == "regression" else n_classes
-        self.predicted = 0
-        self.learned = 0
-        self.frame = Frame(n_features)
+        self.arrivals = Arrivals(n_features)
+        self.gaps = Gaps(n_features)
         table = EXPERTS[task]
         for name in experts:
             if name not in table:
@@ -69,12 +69,15 @@ class Bank:
         own = [column for expert in self.experts.values() for column in expert.names]
         self.names: tuple[str, ...] = (*own, *self.anchors)
 
-    def predict_many(self, x: F64) -> F32:
-        """What each column says, [n, E, K]; every value survives float16 (classes) or float32."""
+    def predict_many(self, x: F64) -> tuple[F32, Arrival]:
+        """What each column says, [n, E, K], and how the events looked when they came.
+
+        Every value survives float16 (classes) or float32.
+        """
         x = np.ascontiguousarray(x, np.float64)
-        n = len(x)
-        rows = Rows(*self.frame.rows(x, learn=False), max(0, self.predicted - self.learned))
-        out = np.empty((n, len(self.names), self.n_classes), np.float32)
+        arrival = self.arrivals.take(x)
+        rows = self._rows(x, arrival, learn=False)
+        out = np.empty((len(x), len(self.names), self.n_classes), np.float32)
         first = 0
         for expert in self.experts.values():
             expert.predict_into(rows, out, first)
@@ -84,30 +87,22 @@ class Bank:
             out[:, first, : said.shape[1]] = said
             out[:, first, said.shape[1] :] = 0.0
             first += 1
-        self.predicted += n
         if self.task == "regression":
-            return out
-        return out.astype(np.float16).astype(np.float32)
+            return out, arrival
+        return out.astype(np.float16).astype(np.float32), arrival
 
-    def learn_many(self, x: F64, y: Labels) -> None:
+    def learn_many(self, x: F64, y: Labels, arrival: Arrival) -> None:
         """Learn labelled events in order; `y`: int64 class indices, or float64 targets."""
         kind = np.float64 if self.task == "regression" else np.int64
-        rows = Rows(*self.frame.rows(np.ascontiguousarray(x, np.float64), learn=True), 0)
+        rows = self._rows(np.ascontiguousarray(x, np.float64), arrival, learn=True)
         y = np.ascontiguousarray(y, kind)
         for expert in self.experts.values():
             expert.learn_many(rows, y)
-        self._labelled(len(y))
 
-    def skip(self, n: int) -> None:
-        """The next `n` predicted events will never be labelled."""
-        for expert in self.experts.values():
-            if isinstance(expert, Seasons):
-                expert.skip(n)
-        self._labelled(n)
-
-    def _labelled(self, n: int) -> None:
-        self.learned += n
-        self.predicted = max(self.predicted, self.learned)  # a learner alone predicts nothing
+    def _rows(self, x: F64, arrival: Arrival, learn: bool) -> Rows:
+        view = arrival.view.astype(np.float64)
+        z = np.ascontiguousarray(view[:, : self.n_features])
+        return Rows(self.gaps.filled(x, learn), z, view, arrival.place)
 
     def add_anchor(self, name: str, anchor: Anchor) -> None:
         """A frozen model becomes the last column.
@@ -134,8 +129,9 @@ class Bank:
 
     def snapshot(self) -> State:
         """The whole state as plain arrays."""
-        state: State = {"counts": np.array([self.n_classes, self.predicted, self.learned])}
-        state |= {f"frame/{name}": array for name, array in self.frame.snapshot().items()}
+        state: State = {"classes": np.array([self.n_classes])}
+        state |= {f"arrivals/{name}": array for name, array in self.arrivals.snapshot().items()}
+        state |= {f"gaps/{name}": array for name, array in self.gaps.snapshot().items()}
         for key, expert in self.experts.items():
             state |= {f"expert/{key}/{name}": a for name, a in expert.snapshot().items()}
         listed = [[name, anchor.kind] for name, anchor in self.anchors.items()]
@@ -146,9 +142,9 @@ class Bank:
 
     def restore(self, arrays: Arrays) -> None:
         """Continue, bit for bit, where the snapshot was taken (of a bank made alike)."""
-        n_classes, self.predicted, self.learned = (int(v) for v in arrays["counts"])
-        self.grow(n_classes)
-        self.frame.restore(branch(arrays, "frame"))
+        self.grow(int(arrays["classes"][0]))
+        self.arrivals.restore(branch(arrays, "arrivals"))
+        self.gaps.restore(branch(arrays, "gaps"))
         for key, expert in self.experts.items():
             expert.restore(branch(arrays, f"expert/{key}"))
         listed = json.loads(arrays["anchors"].tobytes())

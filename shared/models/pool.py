@@ -13,6 +13,7 @@ from shared.models.port import (
     I64,
     Anchor,
     Arrays,
+    Arrival,
     Labels,
     Scored,
     State,
@@ -78,26 +79,14 @@ class Pool:
         """Classes known now (1 in regression)."""
         return self.bank.n_classes
 
-    @property
-    def pending(self) -> int:
-        """Events predicted whose label is not known yet.
-
-        A scorer apart from the learner sets it to its own count when it loads a newer snapshot.
-        """
-        return self.bank.predicted - self.bank.learned
-
-    @pending.setter
-    def pending(self, n: int) -> None:
-        self.bank.predicted = self.bank.learned + n
-
     def predict_many(self, x: F64) -> Scored:
-        """What every version says of the rows; they count as pending until learned or skipped."""
-        said = self.bank.predict_many(x)
+        """What every version says of the next events of the stream."""
+        said, arrival = self.bank.predict_many(x)
         by_version: dict[str, Verdict] = {
             version: stacker.predict_many(said, self._columns[version])
             for version, stacker in self.versions.items()
         }
-        return Scored(said, by_version, self.layout)
+        return Scored(said, by_version, self.layout, arrival)
 
     def learn_many(
         self,
@@ -105,11 +94,13 @@ class Pool:
         y: Labels,
         said: F32,
         members: Mapping[str, F32],
+        arrival: Arrival,
         layout: int | None = None,
     ) -> None:
         """Learn labelled events in order.
 
-        `said`, `members`: from the `Scored` of these rows, of whose `layout` they are (None: today's).
+        `said`, `members`, `arrival`: from the `Scored` of these rows, of whose `layout` they are (None:
+        today's).
         A column that did not exist then said nothing (all classes alike; in regression the mean of the
         others); a class that did not exist had probability 0. A version missing in `members` learns
         from `said` alone; a version that is gone is ignored.
@@ -118,7 +109,7 @@ class Pool:
             ValueError: a label is not finite, or no known class (`grow` first).
         """
         y = self._checked(y)
-        self.bank.learn_many(x, y)
+        self.bank.learn_many(x, y, arrival)
         names = self.layouts.get(self.layout if layout is None else layout, ())
         said = self._aligned(said, names)
         for version, stacker in self.versions.items():
@@ -156,10 +147,6 @@ class Pool:
             if name in place:
                 full[:, column] = said[:, place[name]]
         return full
-
-    def skip(self, n: int) -> None:
-        """The next `n` predicted events will never be labelled."""
-        self.bank.skip(n)
 
     def grow(self, n_classes: int) -> None:
         """Classes appeared: the pool knows `n_classes` from now on."""

@@ -23,15 +23,28 @@ State = dict[str, npt.NDArray[np.generic]]
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 
 
-class Rows(NamedTuple):
-    """Cleaned rows as experts see them: `x` in the feature's own unit, `z` scaled and cut.
+class Arrival(NamedTuple):
+    """How n events in a row looked when they came (`arrival.py`): `place` [n], counted from 0; `view`
+    [n, W], every value a float16.
+    """
 
-    `pending`: predicted events, before the first of these rows, whose label is not known yet.
+    place: I64
+    view: F32
+
+    def of(self, rows: slice) -> "Arrival":
+        """Some of the events."""
+        return Arrival(self.place[rows], self.view[rows])
+
+
+class Rows(NamedTuple):
+    """Rows as experts see them: `x` cleaned, in the feature's own unit; `z` scaled and cut, the first
+    part of the `view` [n, W]; `place` [n]. View and place are those of when the event came.
     """
 
     x: F64
     z: F64
-    pending: int
+    view: F64
+    place: I64
 
 
 class Expert:
@@ -105,6 +118,7 @@ class Scored:
     said: F32
     by_version: dict[str, Verdict]
     layout: int
+    arrival: Arrival
 
 
 def widen(array: npt.NDArray[Any], axes: tuple[int, ...], size: int, fill: float) -> Any:

@@ -1,10 +1,10 @@
 """What labels say about later labels: the newest known one, and seasons that find themselves.
 
-For every lag up to 1024 labels: how often the labels that far apart agree, and a decayed table
+For every lag up to 1024 events: how often the labels that far apart agree, and a decayed table
 "label then -> label now". An event whose newest known label lies `lag` back is predicted from the
 table of that lag; from the lag (not shorter) whose labels agree most; and from the mean of the four
-best. Labels are taken in the order of the events; an event that will never be labelled holds its
-place.
+best. Every label stands at the place of its event, whenever it comes; an event without a label leaves
+its place empty.
 """
 
 import numpy as np
@@ -19,24 +19,25 @@ KEEP = 0.998  # of a table's row, each time it is used
 START = 0.5
 RANK_EVERY = 64  # labels
 UNKNOWN = -1
+LABELS, END = 0, 1  # places in `count`: labels learned, the place after the newest one's event
 FEW = 4  # classes
 I32 = npt.NDArray[np.int32]
 
 
 @njit(cache=True)
-def _place(label: int, n_lags: int) -> int:
-    """Where the label of that number is kept: newer ones come first, so that lags ascend."""
-    return n_lags - 1 - label % n_lags
+def _slot(place: int, n_lags: int) -> int:
+    """Where the label of that event is kept: newer ones come first, so that lags ascend."""
+    return n_lags - 1 - place % n_lags
 
 
 @njit(cache=True, fastmath=FAST)
-def _table(tables: F32, history: I32, count: int, ahead: int, lag: int, p: F64) -> bool:
-    """Row of the table of `lag` for an event `ahead` places after the next label; False: unknown."""
+def _table(tables: F32, history: I32, end: int, place: int, lag: int, p: F64) -> bool:
+    """Row of the table of `lag` for the event at `place`; False: that label is not known."""
     n_lags, n_classes = tables.shape[2], p.shape[0]
-    back = lag - ahead  # how many labels ago
-    if back < 1 or back > min(count, n_lags) or lag > n_lags:
+    back = place - lag
+    if lag < 1 or lag > n_lags or back < max(0, end - n_lags) or back >= end:
         return False
-    then = history[_place(count - back, n_lags)]
+    then = history[_slot(back, n_lags)]
     if then < 0:
         return False
     total = 0.0
@@ -49,18 +50,18 @@ def _table(tables: F32, history: I32, count: int, ahead: int, lag: int, p: F64) 
 
 @njit(cache=True, fastmath=FAST)
 def _predict(
-    n: int, pending: int, tables: F32, history: I32, count: I64, peaks: I64, out: F32, first: int
+    place: I64, tables: F32, history: I32, count: I64, peaks: I64, out: F32, first: int
 ) -> None:
-    n_classes = out.shape[2]
+    n_classes, end = out.shape[2], count[END]
     p = np.empty(n_classes)
-    for i in range(n):
-        ahead = pending + i
+    for i in range(place.shape[0]):
         out[i, first : first + 3] = 1.0 / n_classes
-        if _table(tables, history, count[0], ahead, ahead + 1, p):
+        shortest = place[i] - end + 1
+        if _table(tables, history, end, place[i], shortest, p):
             out[i, first] = p
         used = 0
         for lag in peaks:
-            if lag > ahead and _table(tables, history, count[0], ahead, lag, p):
+            if lag >= shortest and _table(tables, history, end, place[i], lag, p):
                 if used == 0:
                     out[i, first + 1] = p
                     out[i, first + 2] = 0.0
@@ -119,26 +120,40 @@ def _count_used(then: I32, now: int, tables: F32, lag: int) -> None:
             tables[t, now, lag + g] += np.float32(1.0)
 
 
+@njit(cache=True)
+def _make_room(history: I32, end: int, place: int) -> None:
+    """The events between the newest label's and `place` have no label yet, or for ever."""
+    for between in range(max(end, place - history.shape[0]), place):
+        history[_slot(between, history.shape[0])] = UNKNOWN
+
+
 @njit(cache=True, fastmath=FAST)
-def _learn(y: I64, tables: F32, agree: F32, history: I32, count: I64, peaks: I64) -> None:
+def _learn(
+    y: I64, place: I64, tables: F32, agree: F32, history: I32, count: I64, peaks: I64
+) -> None:
     n_lags = tables.shape[2]
     for i in range(y.shape[0]):
-        k = count[0]
-        now = y[i]
-        if now >= 0:
-            newest = _place(k - 1, n_lags)  # lag 1; places not filled yet hold UNKNOWN
-            for part in range(2):
-                then = history[newest:] if part == 0 else history[:newest]
-                lag = 0 if part == 0 else n_lags - newest
-                _agree(then, now, max(MEMORY, 1.0 / (k + 1.0)), agree[lag : lag + then.shape[0]])
-                if tables.shape[0] <= FEW:
-                    _count_all(then, now, tables, lag)
-                else:
-                    _count_used(then, now, tables, lag)
-        history[_place(k, n_lags)] = now
-        count[0] = k + 1
-        if count[0] % RANK_EVERY == 0 and count[0] > 200:
-            _rank(agree, count[0], peaks)
+        now, end = y[i], count[END]
+        kept = n_lags - max(0, end - place[i])  # labels before this one that are still kept
+        if kept < 0:
+            continue
+        _make_room(history, end, place[i])
+        step = max(MEMORY, 1.0 / (count[LABELS] + 1.0))
+        newest = _slot(place[i] - 1, n_lags)  # lag 1; slots not filled yet hold UNKNOWN
+        for part in range(2):
+            lag = 0 if part == 0 else n_lags - newest
+            then = history[newest:] if part == 0 else history[:newest]
+            then = then[: max(0, kept - lag)]
+            _agree(then, now, step, agree[lag : lag + then.shape[0]])
+            if tables.shape[0] <= FEW:
+                _count_all(then, now, tables, lag)
+            else:
+                _count_used(then, now, tables, lag)
+        history[_slot(place[i], n_lags)] = now
+        count[END] = max(end, place[i] + 1)
+        count[LABELS] += 1
+        if count[LABELS] % RANK_EVERY == 0 and count[LABELS] > 200:
+            _rank(agree, count[LABELS], peaks)
 
 
 class Seasons(Expert):
@@ -155,30 +170,16 @@ class Seasons(Expert):
         self.tables = np.full((n_classes, n_classes, lags), START, np.float32)
         self.agree = np.zeros(lags, np.float32)
         self.history = np.full(lags, UNKNOWN, np.int32)
-        self.count = np.zeros(1, np.int64)
+        self.count = np.zeros(2, np.int64)
         self.peaks = np.zeros(PEAKS, np.int64)
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """From the labels known so far."""
-        _predict(
-            len(rows.x),
-            rows.pending,
-            self.tables,
-            self.history,
-            self.count,
-            self.peaks,
-            out,
-            first,
-        )
+        _predict(rows.place, self.tables, self.history, self.count, self.peaks, out, first)
 
     def learn_many(self, rows: Rows, y: Labels) -> None:
-        """Count the new label against every earlier one kept."""
-        _learn(y, self.tables, self.agree, self.history, self.count, self.peaks)
-
-    def skip(self, n: int) -> None:
-        """`n` events in a row will never be labelled."""
-        unknown = np.full(n, UNKNOWN)
-        _learn(unknown, self.tables, self.agree, self.history, self.count, self.peaks)
+        """Count the new label against every earlier event's that is known and kept."""
+        _learn(y, rows.place, self.tables, self.agree, self.history, self.count, self.peaks)
 
     def grow(self, n_classes: int) -> None:
         """The new class gets pseudo-counts; the number of lags stays as it was made."""

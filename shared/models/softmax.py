@@ -1,6 +1,7 @@
 """Softmax regressions on the scaled features, plain stochastic gradient at several step sizes."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -59,10 +60,12 @@ class Softmax(Expert):
 
     arrays = ("weights",)
 
-    def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
-        self.names = tuple(f"softmax-{step}" for step in STEPS)
-        self.steps = np.array(STEPS)
-        self.weights = np.zeros((len(STEPS), n_classes, n_features + 1))
+    def __init__(
+        self, n_features: int, n_classes: int, seed: int, steps: Sequence[float] = STEPS
+    ) -> None:
+        self.names = tuple(f"softmax-{step}" for step in steps)
+        self.steps = np.array(steps)
+        self.weights = np.zeros((len(steps), n_classes, n_features + 1))
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """Softmax of the linear scores."""

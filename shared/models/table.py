@@ -11,12 +11,15 @@ from shared.models.fourier import Fourier
 from shared.models.fourier_regression import FourierRegression
 from shared.models.mondrian import MondrianForest
 from shared.models.neighbours import Neighbours
+from shared.models.on_view import OnView
 from shared.models.persistence import Persistence
 from shared.models.port import Expert, Task
 from shared.models.regression_forest import RegressionForest
 from shared.models.rls import LeastSquares
 from shared.models.seasons import Seasons
 from shared.models.softmax import Softmax
+
+VIEW_STEPS = (0.002, 0.01, 0.05)  # smaller than those of `softmax`: a view has more columns
 
 # (n_features, n_classes, seed) -> a fresh expert
 Make = Callable[[int, int, int], Expert]
@@ -38,6 +41,11 @@ def _river(name: str, path: str, scaled: bool = False, **arguments: Any) -> Make
     return make
 
 
+def _on_view(make: Make) -> Make:
+    """A table line for an expert that looks at the view instead of the features (`on_view.py`)."""
+    return partial(OnView, make)
+
+
 _CLASSIFIERS: dict[str, Make] = {
     "softmax": Softmax,
     "fourier": Fourier,
@@ -45,6 +53,8 @@ _CLASSIFIERS: dict[str, Make] = {
     "counts": Counts,
     "seasons": Seasons,
     "forest": Forest,
+    "view-softmax": _on_view(partial(Softmax, steps=VIEW_STEPS)),
+    "view-forest": _on_view(Forest),
     "mondrian": MondrianForest,
     "river-logistic": _river("river-logistic", "linear_model.LogisticRegression", scaled=True),
     "river-softmax": _river("river-softmax", "linear_model.SoftmaxRegression", scaled=True),
@@ -55,6 +65,8 @@ _REGRESSORS: dict[str, Make] = {
     "fourier": FourierRegression,
     "neighbours": Neighbours,
     "forest": RegressionForest,
+    "view-least-squares": _on_view(LeastSquares),
+    "view-forest": _on_view(RegressionForest),
     "persistence": Persistence,
     "river-tree": _river("river-tree", "tree.HoeffdingTreeRegressor", max_depth=8),
 }
@@ -64,7 +76,8 @@ EXPERTS: Mapping[Task, Mapping[str, Make]] = {
     "multiclass": _CLASSIFIERS,
     "regression": _REGRESSORS,
 }
-_COMMON = ("softmax", "fourier", "neighbours", "counts", "seasons", "forest")
+_COMMON = ("softmax", "fourier", "neighbours", "counts", "seasons", "forest", "view-softmax")
+_REGRESSION = ("least-squares", "fourier", "neighbours", "forest", "persistence", "river-tree")
 
 
 def default_experts(task: Task) -> tuple[str, ...]:
@@ -74,4 +87,4 @@ def default_experts(task: Task) -> tuple[str, ...]:
     knows) and River's linear models (17 us an event: of two classes, the smallest step of `softmax`
     says the same).
     """
-    return tuple(_REGRESSORS) if task == "regression" else _COMMON
+    return _REGRESSION if task == "regression" else _COMMON

@@ -33,8 +33,8 @@ def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
     y = np.array([0, 1, 0])
     scored = pool.predict_many(x)
     members = {version: verdict.members for version, verdict in scored.by_version.items()}
-    pool.learn_many(x, y, scored.said, members, scored.layout)
-    from_bytes(to_bytes(pool)).skip(1)
+    pool.learn_many(x, y, scored.said, members, scored.arrival, scored.layout)
+    from_bytes(to_bytes(pool))
     compile_traversal()
     compile_walk(task)  # for training, which finds it in the cache
 

@@ -46,6 +46,7 @@ def outcome(n: int, **changes: Any) -> Outcome:
         "shadow": {"v2": {"prediction": 1}} if n % 5 == 0 else None,
         "rules": ["a", "b"] if n % 4 == 0 else None,
         "said": "c2FpZA==",
+        "arrival": "Y2FtZQ==",
         "scored_at": START,
         "label": None if n % 7 == 6 else 1,
         "labelled_at": START + timedelta(minutes=n + 30),

@@ -1,5 +1,6 @@
 """The contract of `check_model.py` over every expert of the table, the stackers and the pool."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from shared.models.bank import Bank
 from shared.models.pool import Pool
-from shared.models.port import F32, F64, Arrays, Labels, Scored, State, Task
+from shared.models.port import F32, F64, Arrays, Arrival, Labels, Scored, State, Task
 from shared.models.stacker import Stacker
 from shared.models.table import EXPERTS
 from shared.models.trees_anchor import TreesAnchor
@@ -24,17 +25,28 @@ class OneExpert:
     def __init__(self, task: Task, name: str) -> None:
         self.bank = Bank(task, 4, 3, experts=(name,))
 
-    def predict(self, x: F64) -> F32:
-        return self.bank.predict_many(x)
+    def predict(self, x: F64) -> "Told":
+        return Told(*self.bank.predict_many(x))
 
-    def learn(self, x: F64, y: Labels, said: F32) -> None:
-        self.bank.learn_many(x, y)
+    def learn(self, x: F64, y: Labels, said: "Told") -> None:
+        self.bank.learn_many(x, y, said.arrival)
 
     def snapshot(self) -> State:
         return self.bank.snapshot()
 
     def restore(self, arrays: Arrays) -> None:
         self.bank.restore(arrays)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a bank says, and how the events looked to it."""
+
+    said: F32
+    arrival: Arrival
+
+    def parts(self) -> list[Any]:
+        return [self.said, *self.arrival]
 
 
 class OneStacker:
@@ -75,6 +87,7 @@ class Parts:
         intervals = [v.interval for v in verdicts if v.interval is not None]
         return [
             self.scored.said,
+            *self.scored.arrival,
             *(v.mean for v in verdicts),
             *(v.members for v in verdicts),
             *intervals,
@@ -95,7 +108,7 @@ class WholePool:
     def learn(self, x: F64, y: Labels, said: Parts) -> None:
         scored = said.scored
         members = {version: verdict.members for version, verdict in scored.by_version.items()}
-        self.pool.learn_many(x, y, scored.said, members, scored.layout)
+        self.pool.learn_many(x, y, scored.said, members, scored.arrival, scored.layout)
 
     def snapshot(self) -> State:
         return self.pool.snapshot()
@@ -142,6 +155,7 @@ def test_random_labels_score_at_chance(name: str) -> None:
     bank = Bank("binary", 4, 2, experts=(name,))
     hits = np.zeros((len(x), len(bank.names)))
     for i in range(len(x)):
-        hits[i] = bank.predict_many(x[i : i + 1])[0].argmax(1) == y[i]
-        bank.learn_many(x[i : i + 1], y[i : i + 1])
+        said, arrival = bank.predict_many(x[i : i + 1])
+        hits[i] = said[0].argmax(1) == y[i]
+        bank.learn_many(x[i : i + 1], y[i : i + 1], arrival)
     assert np.all(np.abs(hits.mean(0) - 0.5) < 4 * 0.5 / np.sqrt(len(x)))

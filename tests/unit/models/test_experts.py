@@ -13,15 +13,15 @@ from shared.models.bank import Bank
 from shared.models.counts import Counts
 from shared.models.fourier import Fourier, cosine
 from shared.models.fourier_regression import FourierRegression
-from shared.models.frame import Frame
+from shared.models.gaps import Gaps
 from shared.models.neighbours import Neighbours
 from shared.models.persistence import Persistence
-from shared.models.port import F64, Expert, Labels, Rows, Task
+from shared.models.port import F64, Expert, Labels, Task
 from shared.models.rls import LeastSquares
 from shared.models.seasons import Seasons
 from shared.models.softmax import Softmax
 from shared.models.table import EXPERTS
-from tests.unit.models.streams import noisy_stream
+from tests.unit.models.streams import noisy_stream, rows_of
 
 K = 3
 
@@ -30,11 +30,10 @@ def said_by(expert: Expert, x: F64, z: F64, y: Labels, n_values: int, late_by: i
     """Test, then train `late_by` events later."""
     out = np.empty((len(x), len(expert.names), n_values), np.float32)
     for i in range(len(x)):
-        known = max(0, i - late_by)
-        expert.predict_into(Rows(x[i : i + 1], z[i : i + 1], i - known), out[i : i + 1], 0)
+        expert.predict_into(rows_of(x[i : i + 1], z[i : i + 1], i), out[i : i + 1], 0)
         j = i - late_by
         if j >= 0:
-            expert.learn_many(Rows(x[j : j + 1], z[j : j + 1], 0), y[j : j + 1])
+            expert.learn_many(rows_of(x[j : j + 1], z[j : j + 1], j), y[j : j + 1])
     return out.astype(float)
 
 
@@ -47,24 +46,25 @@ def close(a: Any, b: Any, tolerance: float = 1e-5) -> None:
     np.testing.assert_allclose(a, b, atol=tolerance, rtol=tolerance)
 
 
-def test_frame_is_the_running_mean_and_deviation_with_gaps_filled() -> None:
+def test_gaps_are_filled_with_the_running_mean() -> None:
     x, _ = noisy_stream("binary", 200)
-    frame = Frame(4)
-    filled, z = frame.rows(x, learn=True)
+    gaps = Gaps(4)
+    filled = gaps.filled(x, learn=True)
     mean, var, seen = np.zeros(4), np.zeros(4), np.zeros(4)
     for i, row in enumerate(x):
         for j in range(4):
-            value = mean[j] if math.isnan(row[j]) else row[j]
-            close(filled[i, j], value, 1e-9)
+            close(filled[i, j], mean[j] if math.isnan(row[j]) else row[j], 1e-9)
             if not math.isnan(row[j]):
-                a, off = max(1 / 500, 1 / (seen[j] + 1)), value - mean[j]
+                a, off = max(1 / 500, 1 / (seen[j] + 1)), row[j] - mean[j]
                 if seen[j] >= 30 and var[j] > 0:
                     off = np.clip(off, -100 * math.sqrt(var[j]), 100 * math.sqrt(var[j]))
                 mean[j] += a * off
                 var[j] += a * (off * off - var[j])
                 seen[j] += 1
-            floor = 1e-12 * mean[j] ** 2 + 1e-30
-            close(z[i, j], np.clip((value - mean[j]) / math.sqrt(var[j] + floor), -6, 6), 1e-9)
+    before = gaps.snapshot()
+    np.testing.assert_array_equal(gaps.filled(np.full((1, 4), np.nan), learn=False)[0], gaps.mean)
+    gaps.filled(x, learn=False)
+    assert all((before[name] == array).all() for name, array in gaps.snapshot().items())
 
 
 def softmax_of(scores: F64) -> F64:
@@ -105,14 +105,14 @@ def test_fourier_of_two_classes_goes_on_with_three() -> None:
     x, y = plain_stream("multiclass")
     two, three = Fourier(4, 2, 1), Fourier(4, 3, 1)
     for expert in (two, three):
-        expert.learn_many(Rows(x[:60], x[:60], 0), np.minimum(y[:60], 1))
+        expert.learn_many(rows_of(x[:60]), np.minimum(y[:60], 1))
     two.grow(3)
     assert two.weights.shape == three.weights.shape
     for c in range(2):  # with three from the start, the third took its share of the gradients
         close(np.sign(two.weights[:, c, -1]), np.sign(three.weights[:, c, -1]))
     close(two.weights[:, 0], -two.weights[:, 1], 0.0)
     assert not two.weights[:, 2].any()
-    two.learn_many(Rows(x[60:], x[60:], 0), y[60:])
+    two.learn_many(rows_of(x[60:]), y[60:])
     assert np.isfinite(said_by(two, x, x, y, 3)).all()
 
 
@@ -143,13 +143,13 @@ def test_neighbours_forget_beyond_the_window() -> None:
     y = np.zeros(n, np.int64)
     y[:250] = 1  # all of class 1 fall out of the window
     expert = Neighbours(2, 2, 1)
-    expert.learn_many(Rows(x, x, 0), y)
+    expert.learn_many(rows_of(x), y)
     out = np.empty((50, 2, 2), np.float32)
-    expert.predict_into(Rows(x[:50], x[:50], 0), out, 0)
+    expert.predict_into(rows_of(x[:50]), out, 0)
     assert out[:, :, 1].max() < 0.01
     last = slice(n - neighbours.RECENT, n)
-    expert.learn_many(Rows(x[last], x[last], 0), np.ones(neighbours.RECENT, np.int64))
-    expert.predict_into(Rows(x[-20:], x[-20:], 0), out[:20], 0)
+    expert.learn_many(rows_of(x[last]), np.ones(neighbours.RECENT, np.int64))
+    expert.predict_into(rows_of(x[-20:]), out[:20], 0)
     assert out[:20, 1, 1].min() > 0.9
 
 
@@ -183,39 +183,64 @@ def test_counts_are_decayed_bayes() -> None:
         move(c + 1, x[i], max(0.005, 1 / (seen[c] + 1)))
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(-1, 2), min_size=2, max_size=60), st.integers(0, 6))
-@pytest.mark.parametrize("n_classes", [K, seasons.FEW + 1])
-def test_seasons_last_label_is_a_decayed_table(
-    n_classes: int, labels: list[int], ahead: int
-) -> None:
-    expert = Seasons(1, n_classes, 1)
-    expert.learn_many(Rows(np.zeros((0, 1)), np.zeros((0, 1)), 0), np.array(labels))
-    out = np.empty((1, 3, n_classes), np.float32)
-    expert.predict_into(Rows(np.zeros((1, 1)), np.zeros((1, 1)), ahead), out, 0)
-    lag = ahead + 1
-    table = np.full((n_classes, n_classes), 0.5)
-    for then, now in zip(labels, labels[lag:], strict=False):
-        if then >= 0 and now >= 0:
+def seasons_by_hand(
+    labels: list[tuple[int, int]], n_classes: int, lag: int
+) -> tuple[float, F64, dict[int, int]]:
+    """Agreement and table of one lag, and what is known, after (place, label) pairs in this order."""
+    known: dict[int, int] = {}
+    agree, table, learned = 0.0, np.full((n_classes, n_classes), 0.5), 0
+    for place, now in labels:
+        newest = max(known, default=-1)
+        oldest = place - seasons.LAGS if place > newest else newest + 1 - seasons.LAGS
+        if place < oldest:
+            continue  # it came too late to be kept
+        then = known.get(place - lag, -1) if place - lag >= oldest else -1
+        if then >= 0:
+            agree += max(0.0005, 1 / (learned + 1)) * ((then == now) - agree)
             table[then] *= 0.998
             table[then, now] += 1
-    newest = table[labels[-1]] if labels[-1] >= 0 else np.ones(n_classes)
-    close(out[0, 0], newest / newest.sum())
+        known[place] = now
+        learned += 1
+    return agree, table, known
 
 
-def test_seasons_agree_where_labels_far_apart_do() -> None:
+def taught(labels: list[tuple[int, int]], n_classes: int) -> Seasons:
+    expert = Seasons(1, n_classes, 1)
+    place, y = (np.array(column, np.int64) for column in zip(*labels, strict=True))
+    expert.learn_many(rows_of(np.zeros((len(y), 1)), place=place), y)
+    return expert
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.permutations(range(25)), st.integers(1, 25), st.integers(0, 6), st.randoms())
+@pytest.mark.parametrize("n_classes", [K, seasons.FEW + 1])
+def test_seasons_last_label_is_a_decayed_table(
+    n_classes: int, places: list[int], n: int, ahead: int, random: Any
+) -> None:
+    """Labels in any order, some never: each stands at the place of its event."""
+    labels = [(place, random.randrange(K)) for place in places[:n]]
+    expert = taught(labels, n_classes)
+    newest, lag = max(place for place, _ in labels), ahead + 1
+    out = np.empty((1, 3, n_classes), np.float32)
+    expert.predict_into(rows_of(np.zeros((1, 1)), first=newest + lag), out, 0)
+    agree, table, known = seasons_by_hand(labels, n_classes, lag)
+    close(out[0, 0], table[known[newest]] / table[known[newest]].sum())
+    close(expert.agree[lag - 1], agree)
+    expert.predict_into(rows_of(np.zeros((1, 1)), first=newest), out, 0)
+    close(out[0, 0], np.full(n_classes, 1 / n_classes))
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_seasons_agree_where_labels_far_apart_do(late: bool) -> None:
+    rng = np.random.default_rng(3)
     n = seasons.LAGS + 500  # around the ring
-    y = np.random.default_rng(3).integers(-1, 3, n)
-    expert = Seasons(1, K, 1)
-    expert.learn_many(Rows(np.zeros((0, 1)), np.zeros((0, 1)), 0), y)
+    places = np.flatnonzero(rng.random(n) < 0.9)
+    if late:
+        places = places[np.argsort(places + rng.integers(0, 1500, len(places)), kind="stable")]
+    labels = [(int(place), int(rng.integers(0, K))) for place in places]
+    expert = taught(labels, K)
     for lag in (1, 2, 499, 500, 501, seasons.LAGS):
-        agree, table = 0.0, np.full((K, K), 0.5)
-        for k in range(lag, n):
-            then, now = y[k - lag], y[k]
-            if then >= 0 and now >= 0:
-                agree += max(0.0005, 1 / (k + 1)) * ((then == now) - agree)
-                table[then] *= 0.998
-                table[then, now] += 1
+        agree, table, _ = seasons_by_hand(labels, K, lag)
         close(expert.agree[lag - 1], agree, 1e-4)
         close(expert.tables[:, :, lag - 1], table, 1e-4)
 
@@ -233,15 +258,9 @@ def test_seasons_find_a_period_and_use_it_when_labels_are_late(late_by: int) -> 
 
 def test_seasons_keep_their_place_over_events_never_labelled() -> None:
     y = np.tile([0, 0, 1], 200)
-    expert = Seasons(1, 2, 1)
-    empty = Rows(np.zeros((0, 1)), np.zeros((0, 1)), 0)
-    for i, label in enumerate(y):
-        if i % 7 == 0:
-            expert.skip(1)
-        else:
-            expert.learn_many(empty, np.array([label]))
+    expert = taught([(i, int(label)) for i, label in enumerate(y) if i % 7 and i % 100 < 80], 2)
     out = np.empty((3, 3, 2), np.float32)
-    expert.predict_into(Rows(np.zeros((3, 1)), np.zeros((3, 1)), 0), out, 0)
+    expert.predict_into(rows_of(np.zeros((3, 1)), first=len(y)), out, 0)
     assert out[:, 1].argmax(1).tolist() == [0, 0, 1]
     assert seasons.UNKNOWN < 0
 
@@ -314,11 +333,11 @@ def test_no_feature_makes_an_exception_or_a_nan(task: Task, labels: int, wild: i
     bank = Bank(task, 3, 2, experts=[name for name in EXPERTS[task] if name != "river-tree"])
     target = 1e12 * y if task == "regression" else y
     for i in range(len(x)):
-        said = bank.predict_many(x[i : i + 1])
+        said, arrival = bank.predict_many(x[i : i + 1])
         assert np.isfinite(said).all(), dict(zip(bank.names, said[0], strict=True))
         if task != "regression":
             close(said.sum(2), 1.0, 5e-3)
-        bank.learn_many(x[i : i + 1], target[i : i + 1])
+        bank.learn_many(x[i : i + 1], target[i : i + 1], arrival)
 
 
 def test_cosine_is_the_cosine() -> None:

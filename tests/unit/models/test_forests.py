@@ -10,8 +10,9 @@ from shared.models import forest_kernels, mondrian_kernels, regression_forest
 from shared.models.draws import below, exponential, poisson, poisson_chances, seeded, uniform
 from shared.models.forest import N_TREES, Forest
 from shared.models.mondrian import MondrianForest
-from shared.models.port import F64, Expert, Rows
+from shared.models.port import F64, Expert
 from shared.models.regression_forest import RegressionForest
+from tests.unit.models.streams import rows_of
 
 
 def squares_stream(n: int, seed: int = 0) -> tuple[F64, Any]:
@@ -22,12 +23,12 @@ def squares_stream(n: int, seed: int = 0) -> tuple[F64, Any]:
 
 def predictions(expert: Expert, x: F64, n_values: int) -> F64:
     out = np.empty((len(x), len(expert.names), n_values), np.float32)
-    expert.predict_into(Rows(x, x, 0), out, 0)
+    expert.predict_into(rows_of(x), out, 0)
     return out.astype(float)
 
 
 def learn(expert: Expert, x: F64, y: Any) -> None:
-    expert.learn_many(Rows(x, x, 0), y)
+    expert.learn_many(rows_of(x), y)
 
 
 def test_draws_have_their_distributions_and_their_state_is_one_number() -> None:

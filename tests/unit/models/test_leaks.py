@@ -90,6 +90,6 @@ def late(task: Task, x: F64, y: Labels, arrives: I64) -> F64:
             scored = told[j]
             members = {name: verdict.members for name, verdict in scored.by_version.items()}
             row = slice(j, j + 1)
-            pool.learn_many(x[row], y[row], scored.said, members, scored.layout)
+            pool.learn_many(x[row], y[row], scored.said, members, scored.arrival)
         told.append(pool.predict_many(x[t : t + 1]))
     return np.concatenate([scored.by_version[pool.champion].mean for scored in told])

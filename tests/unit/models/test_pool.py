@@ -10,6 +10,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from shared.errors import Reject, UntrustedArtefact
 from shared.models import river_expert
+from shared.models.arrival import pack_arrival, unpack_arrival, view_width
 from shared.models.bank import Bank
 from shared.models.codec import from_bytes, to_bytes
 from shared.models.packed import unpack
@@ -41,7 +42,7 @@ def members_of(scored: Scored) -> dict[str, Any]:
 
 
 def learn(pool: Pool, x: F64, y: Labels, scored: Scored) -> None:
-    pool.learn_many(x, y, scored.said, members_of(scored), scored.layout)
+    pool.learn_many(x, y, scored.said, members_of(scored), scored.arrival, scored.layout)
 
 
 def follow(pool: Pool, x: F64, y: Labels, late_by: int = 0) -> Iterator[Scored]:
@@ -108,7 +109,10 @@ def test_what_was_said_in_an_older_layout_lands_in_the_right_columns() -> None:
     before = pool.versions["3"].weights["b"]
     learn(pool, x[:20], y[:20], old)
     assert pool.versions["3"].weights["b"] == pytest.approx(before, abs=0.02)
-    pool.learn_many(x[:5], y[:5], old.said[:5], {}, layout=999)  # unknown: only the bank learns
+    first = old.arrival.of(slice(5))
+    pool.learn_many(
+        x[:5], y[:5], old.said[:5], {}, first, layout=999
+    )  # unknown: only the bank learns
 
 
 def test_a_version_that_did_not_exist_learns_from_what_the_experts_said() -> None:
@@ -181,7 +185,8 @@ def test_learning_from_the_text_is_learning_from_what_was_said(task: Task) -> No
         text = pack((), scored.said[0], members, half)
         told = unpack_said(text, len(pool.bank.names), len(members[pool.champion]), half)
         said = {version: rows[None] for version, rows in told.members.items()}
-        twin.learn_many(x[row], y[row], told.experts[None], said)
+        seen = unpack_arrival(pack_arrival(scored.arrival), view_width(4))
+        twin.learn_many(x[row], y[row], told.experts[None], said, seen)
     assert to_bytes(pool) == to_bytes(twin)
 
 
@@ -222,29 +227,29 @@ def test_a_block_without_events_changes_nothing(task: Task) -> None:
     assert to_bytes(pool) == to_bytes(twin)
 
 
-def test_pending_counts_what_is_predicted_and_neither_learned_nor_skipped() -> None:
-    x, y = noisy_stream("binary", 30)
-    pool = small_pool(experts=("seasons",))
-    scored = pool.predict_many(x)
-    assert pool.pending == 30
-    pool.learn_many(x[:10], y[:10], scored.said[:10], {})
-    pool.skip(5)
-    assert pool.pending == 15
-    pool.pending = 3
-    assert pool.pending == 3
-    learner = small_pool()
-    learner.learn_many(x, y, learner.predict_many(x).said, {})
-    learner.learn_many(x, y, scored.said[:, :1], {}, layout=-1)
-    assert learner.pending == 0
+def test_a_learner_apart_learns_what_the_scorer_saw() -> None:
+    """The learner predicts nothing: places and views come with what it learns."""
+    x, y = noisy_stream("binary", 300)
+    scorer, learner, both = (Pool("binary", 4) for _ in range(3))
+    for i in range(len(x)):
+        row = slice(i, i + 1)
+        scored = scorer.predict_many(x[row])
+        learn(learner, x[row], y[row], scored)
+        learn(both, x[row], y[row], both.predict_many(x[row]))
+        arrivals = scorer.bank.arrivals
+        scorer = from_bytes(to_bytes(learner))
+        scorer.bank.arrivals = arrivals
+    assert learner.bank.arrivals.count == 0
+    assert to_bytes(scorer) == to_bytes(both)
 
 
 def test_targets_that_would_poison_the_pool_are_refused() -> None:
     x, y = noisy_stream("regression", 3)
     pool = small_pool("regression")
-    said = pool.predict_many(x).said
+    scored = pool.predict_many(x)
     y[1] = np.nan
     with pytest.raises(ValueError, match="not finite"):
-        pool.learn_many(x, y, said, {})
+        learn(pool, x, y, scored)
 
 
 @pytest.mark.parametrize("damage", ["cut", "noise", "bomb"])

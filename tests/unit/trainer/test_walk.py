@@ -30,7 +30,7 @@ def _lived(n: int) -> tuple[list[Outcome], Shape]:
             k = i - LATE
             scored = told[k]
             members = {v: verdict.members for v, verdict in scored.by_version.items()}
-            pool.learn_many(x[k : k + 1], y[k : k + 1], scored.said, members, scored.layout)
+            pool.learn_many(x[k : k + 1], y[k : k + 1], scored.said, members, scored.arrival)
         scored = pool.predict_many(x[i : i + 1])
         told.append(scored)
         verdict = scored.by_version["v1"]
