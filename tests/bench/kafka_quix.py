@@ -2,14 +2,16 @@
 exactly once. A script for an environment of its own (its pins do not go with ours): `python
 kafka_quix.py ADDRESS NAME COUNT PARQUET`; one JSON object on standard output.
 
-It is given less to do than Headrace: two lags instead of six and no duplicate check, a model that only
-predicts, and a short prediction record.
+The same job as ours, in Quix's own idioms: types and ranges, an id seen in the last 100,000 events is
+refused, the same features (lags up to a week from keyed state), and a prediction that carries them. It
+is spared CloudEvents headers and what our experts say for learning later.
 """
 
 import json
 import sys
 import tempfile
 import time
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -18,33 +20,74 @@ from quixstreams.state import State
 from river.tree import HoeffdingTreeClassifier
 
 FIELDS = ("nswprice", "nswdemand", "vicprice", "vicdemand", "transfer")
+LAGS = (1, 2, 47, 48, 335, 336)
+DEPTH = max(LAGS)
+REMEMBERED = 100_000
 LEARNED = 2_000
 
 
 def learned(parquet: str) -> HoeffdingTreeClassifier:
     """A tree that has seen the first rows, as one from yesterday would have."""
     model = HoeffdingTreeClassifier()
-    before = [0.0, 0.0]
+    past: list[float] = []
     for row in pd.read_parquet(parquet).head(LEARNED).to_dict("records"):
-        model.learn_one(featured(row, before), int(row["rises"]))
-        before = [row["nswdemand"], before[0]]
+        lags = {by: past[-by] if by <= len(past) else None for by in LAGS}
+        model.learn_one(known(featured(row, row["time"], lags)), int(row["rises"]))
+        past.append(row["nswdemand"])
     return model
 
 
-def featured(event: dict[str, Any], before: list[float]) -> dict[str, float]:
-    """Numbers for the model."""
-    hour = int(event["time"][11:13]) if isinstance(event["time"], str) else event["time"].hour
-    x = {name: float(event[name]) for name in FIELDS}
-    x |= {"hour": float(hour), "lag_1": before[0], "lag_2": before[1]}
-    x["change"] = x["nswdemand"] - before[0]
+def featured(
+    event: dict[str, Any], at: datetime, lags: dict[int, float | None]
+) -> dict[str, float | None]:
+    """The features of examples/electricity/problem.yaml."""
+
+    def change(new: float | None, old: float | None) -> float | None:
+        return None if new is None or old is None else new - old
+
+    x: dict[str, float | None] = {name: event[name] for name in FIELDS}
+    x["time_of_day"] = (at.hour * 60 + at.minute) / 1440
+    x["weekday"] = float(at.weekday())
+    x |= {f"nswdemand_lag_{by}": lag for by, lag in lags.items()}
+    x["change"] = change(event["nswdemand"], lags[1])
+    x["change_yesterday"] = change(lags[47], lags[48])
+    x["change_last_week"] = change(lags[335], lags[336])
     return x
 
 
-def valid(event: dict[str, Any]) -> bool:
+def known(x: dict[str, float | None]) -> dict[str, float]:
+    """River's trees take no missing values."""
+    return {name: value for name, value in x.items() if value is not None}
+
+
+def is_valid(event: dict[str, Any]) -> bool:
     """Types and ranges."""
     return isinstance(event.get("id"), str) and all(
         isinstance(event.get(name), float) and 0.0 <= event[name] <= 1.0 for name in FIELDS
     )
+
+
+def is_new(event: dict[str, Any], state: State) -> bool:
+    """Not among the ids of the last events of its key."""
+    name, count = event["id"], state.get("ids", default=0)
+    if state.exists(f"id/{name}"):
+        return False
+    slot = f"slot/{count % REMEMBERED}"
+    if count >= REMEMBERED:
+        state.delete(f"id/{state.get(slot)}")
+    state.set(f"id/{name}", 1)
+    state.set(slot, name)
+    state.set("ids", count + 1)
+    return True
+
+
+def lagged(event: dict[str, Any], state: State) -> dict[int, float | None]:
+    """Values before this one, from a ring in keyed state; then this one is put there."""
+    count = state.get("values", default=0)
+    lags = {by: state.get(f"value/{(count - by) % DEPTH}") if by <= count else None for by in LAGS}
+    state.set(f"value/{count % DEPTH}", event["nswdemand"])
+    state.set("values", count + 1)
+    return lags
 
 
 def main(address: str, name: str, count: int, parquet: str) -> None:
@@ -59,14 +102,17 @@ def main(address: str, name: str, count: int, parquet: str) -> None:
     target = app.topic(f"{name}.quix", value_serializer="json")
 
     def scored(event: dict[str, Any], state: State) -> dict[str, Any]:
-        before = state.get("before", default=[0.0, 0.0])
-        x = featured(event, before)
-        state.set("before", [x["nswdemand"], before[0]])
-        chances = {str(label): p for label, p in model.predict_proba_one(x).items()}
+        at = datetime.fromisoformat(event["time"])
+        x = featured(event, at, lagged(event, state))
+        chances = {str(label): p for label, p in model.predict_proba_one(known(x)).items()}
         best = max(chances, key=lambda label: chances[label]) if chances else "0"
-        return {"id": event["id"], "prediction": best, "probabilities": chances, "model": "v1"}
+        return {
+            "id": event["id"], "time": event["time"], "prediction": best, "model": "v1",
+            "probabilities": chances, "features": x,
+        }  # fmt: skip
 
-    app.dataframe(source).filter(valid).apply(scored, stateful=True).to_topic(target)
+    frame = app.dataframe(source).filter(is_valid).filter(is_new, stateful=True)
+    frame.apply(scored, stateful=True).to_topic(target)
     wall, cpu = time.perf_counter(), time.process_time()
     app.run(count=count, timeout=60.0)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -18,6 +18,7 @@ from shared.log.kafka_topics import create_missing
 from tests.kit.kafka_broker import end_with_parent
 from tests.kit.runs import ELECTRICITY, ROOT, command, electricity, environment
 
+_SILENT_S = 20.0
 EACH = (
     "validator", "featurizer", "scorer", "joiner", "learner", "monitor", "scheduler", "trainer",
     "judge", "archiver", "console", "collector",
@@ -169,36 +170,55 @@ class Producing(threading.Thread):
 
 
 class Watching(threading.Thread):
-    """A consumer outside Headrace: one topic under `read_committed`, from the start."""
+    """A consumer outside Headrace: one topic under `read_committed`, from the start.
+
+    librdkafka can stay silent for ever about a partition whose broker went away while it asked (as its
+    AdminClient does); so after `_SILENT_S` of silence a new client goes on there.
+    """
 
     def __init__(self, address: str, topic: str, partitions: int = 1) -> None:
         super().__init__(daemon=True, name="watching")
-        self._consumer = Consumer({
-            "bootstrap.servers": address, "group.id": "outside", "enable.auto.commit": False,
-            "isolation.level": "read_committed", "auto.offset.reset": "earliest",
-            "log_level": 0,
-        })  # fmt: skip
-        self._consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
+        self._address, self._topic = address, topic
+        self._next = dict.fromkeys(range(partitions), 0)
         self.messages: list[dict[str, Any]] = []
         self.arrived: list[float] = []
         self.partitions: list[int] = []
+        self.errors: list[str] = []
         self._over = threading.Event()
 
     def run(self) -> None:
+        consumer, heard = self._consumer(), time.monotonic()
         while not self._over.is_set():
-            for message in self._consumer.consume(500, 0.1):
-                if message.error() is None:
-                    self.messages.append(json.loads(message.value()))
-                    self.arrived.append(time.time())
-                    self.partitions.append(message.partition())
-        self._consumer.close()
+            for message in consumer.consume(500, 0.1):
+                if message.error() is not None:
+                    self.errors.append(str(message.error()))
+                    continue
+                self.messages.append(json.loads(message.value()))
+                self.arrived.append(time.time())
+                self.partitions.append(message.partition())
+                self._next[message.partition()] = message.offset() + 1
+                heard = time.monotonic()
+            if time.monotonic() - heard > _SILENT_S:
+                consumer.close()
+                consumer, heard = self._consumer(), time.monotonic()
+        consumer.close()
+
+    def _consumer(self) -> Consumer:
+        consumer = Consumer({
+            "bootstrap.servers": self._address, "group.id": "outside", "enable.auto.commit": False,
+            "isolation.level": "read_committed", "auto.offset.reset": "error",
+            "log_level": 0,
+        })  # fmt: skip
+        consumer.assign([TopicPartition(self._topic, p, at) for p, at in self._next.items()])
+        return consumer
 
     def wait(self, count: int, limit_s: float, cluster: Cluster | None = None) -> None:
         """Until `count` messages came."""
         until = time.monotonic() + limit_s
         while len(self.messages) < count:
             if time.monotonic() > until:
-                raise TimeoutError(f"{len(self.messages)} of {count} messages in {limit_s} s")
+                found = f"{len(self.messages)} of {count} messages in {limit_s} s"
+                raise TimeoutError(f"{self._topic}: {found}; {self._next}; {self.errors[-3:]}")
             if cluster is not None and (ended := cluster.ended()):
                 raise AssertionError(f"processes ended: {ended}")
             time.sleep(0.05)
