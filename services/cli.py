@@ -38,6 +38,23 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decisi
 
 
 @app.command()
+def init(
+    sample: Annotated[Path, typer.Argument(help="A CSV, JSONL or Parquet file of events.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="A directory, or the problem file's name (.yaml).")
+    ] = Path(),
+    target: Annotated[str | None, typer.Option(help="The column to predict.")] = None,
+    task: Annotated[str | None, typer.Option(help="binary, multiclass or regression.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a problem file that runs, inferred from a sample; it says what it guessed, and why."""
+    from services import starting
+
+    starting.init(starting.Options(sample, out, target, task, force, as_json))
+
+
+@app.command()
 def run(
     problem: Annotated[Path, typer.Argument(help="The problem file (YAML).")],
     events: Annotated[

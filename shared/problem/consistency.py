@@ -1,7 +1,6 @@
 """What a problem file's shape cannot say: names that exist, kinds that fit, bounds in order."""
 
 from collections.abc import Callable, Iterator, Set
-from datetime import timedelta
 from typing import get_args
 
 from shared.messages.types import Alert
@@ -15,6 +14,7 @@ from shared.problem.input_checks import (
     label_times_mistakes,
 )
 from shared.problem.mistakes import Mistake, Path, nearest
+from shared.problem.origin import source_mistakes
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
 from shared.problem.search import search_mistakes
 from shared.problem.spec import FormulaKind, OnDrift, OnSchedule, Problem
@@ -91,8 +91,8 @@ def _promotion(problem: Problem) -> Iterator[Mistake]:
 
 
 def _source(problem: Problem) -> Iterator[Mistake]:
-    if problem.source is not None and problem.source.tick <= timedelta(0):
-        yield Mistake(("source", "tick"), "a tick must be positive", "a duration such as 1h")
+    if problem.source is not None:
+        yield from source_mistakes(problem.source)
 
 
 _Check = Callable[[Problem], Iterator[Mistake]]

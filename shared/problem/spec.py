@@ -1,10 +1,10 @@
 """The problem file's shape (DESIGN section 3.4), as pydantic models.
 
 Durations are written `30m`, `2h`, `1d` (or ISO 8601, or seconds) and held as `timedelta`. The sections
-on events and labels are in `inputs.py`, those on features in `derived.py`; all are to be had here.
+on events and labels are in `inputs.py`, those on features in `derived.py`, on a source in `origin.py`;
+all are to be had here.
 """
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -22,6 +22,7 @@ from shared.problem.inputs import (
     Scalar,
     Task,
 )
+from shared.problem.origin import Source
 from shared.problem.scalars import scalar_text
 from shared.problem.search import SearchSpec
 
@@ -40,6 +41,7 @@ __all__ = [
     "Part",
     "Scalar",
     "SearchSpec",
+    "Source",
     "Statistic",
     "Task",
     "Window",
@@ -183,14 +185,6 @@ class Retention(Part):
 
     records: int | None = Field(None, ge=1_000)
     archive: bool = True
-
-
-class Source(Part):
-    """Where `headrace run` finds events when `--events` is not given; relative to this file."""
-
-    path: str
-    tick: Duration = timedelta(hours=1)
-    """Event time between two ticks in a replay."""
 
 
 class Problem(Part):

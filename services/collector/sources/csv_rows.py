@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -18,6 +18,7 @@ from services.collector.sources.row import (
     time_cell,
     time_of,
 )
+from services.collector.sources.written import Written
 from shared.errors import UsageError
 from shared.problem.spec import Problem
 
@@ -26,7 +27,8 @@ _DELIMITERS = (",", ";", "\t", "|")
 
 
 def csv_rows(path: Path, problem: Problem) -> Iterator[Row]:
-    """The rows of a CSV file, in file order, UTF-8, delimited as its header line is.
+    """The rows of a CSV file, in file order, UTF-8, delimited as `source.delimiter` says, or else as
+    its header line is.
 
     Empty cells are null. A row that cannot be read (more cells than the header, bytes that are no
     UTF-8, a broken quote) is passed on as its raw bytes, for the validator to reject.
@@ -34,27 +36,38 @@ def csv_rows(path: Path, problem: Problem) -> Iterator[Row]:
     Raises:
         UsageError: there is no header, or columns are missing.
     """
-    csv.field_size_limit(_LONGEST_CELL)
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            yield from _rows(_Lines(file), path, problem)
+        with opened(path) as file:
+            yield from _rows(Lines(file), path, problem)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-class _Lines:
-    """The lines of a file; `taken` are those of the row at hand."""
+def opened(path: Path) -> TextIO:
+    """The text of a CSV file; bytes that are no UTF-8 come as halves of surrogate pairs.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    csv.field_size_limit(_LONGEST_CELL)
+    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class Lines:
+    """The lines of a file; `taken` are those of the row at hand, `number` is the newest one's."""
 
     def __init__(self, file: Iterable[str]) -> None:
         self._file = iter(file)
         self.taken: list[str] = []
+        self.number = 0
 
-    def __iter__(self) -> "_Lines":
+    def __iter__(self) -> "Lines":
         return self
 
     def __next__(self) -> str:
         line = next(self._file)
         self.taken.append(line)
+        self.number += 1
         return line
 
     def raw(self) -> bytes:
@@ -62,19 +75,18 @@ class _Lines:
         return "".join(self.taken).rstrip("\r\n").encode("utf-8", "surrogateescape")
 
 
-def _rows(lines: _Lines, path: Path, problem: Problem) -> Iterator[Row]:
+def _rows(lines: Lines, path: Path, problem: Problem) -> Iterator[Row]:
+    written = Written(problem)
     first = next(lines, "")
-    delimiter = max(_DELIMITERS, key=first.count)
-    names: list[str] = next(csv.reader([first], delimiter=delimiter), [])
-    if not names:
-        raise UsageError(f"{path} is empty; its first line must name the columns.")
+    delimiter = written.delimiter or usual_delimiter(first)
+    names = written.names(header_of(first, delimiter, path))
     check_columns(names, path, problem)
     events, read_label, encode = problem.events, label_reader(problem), msgspec.json.encode
     readers: dict[str, Callable[[str], Any]] = {**cell_readers(problem), problem.label.field: str}
     if events.time:
         readers[events.time] = time_cell
-    plan = [(name, readers.get(name, text_cell)) for name in names]
-    for cells in _cells(lines, len(names), delimiter):
+    plan = [(name, written.reader(name, readers.get(name, text_cell))) for name in names]
+    for cells in cells_of(lines, len(names), delimiter):
         if isinstance(cells, bytes):
             yield Row(cells)
             continue
@@ -86,7 +98,24 @@ def _rows(lines: _Lines, path: Path, problem: Problem) -> Iterator[Row]:
         yield Row(encode(values), label, name, time, key)
 
 
-def _cells(lines: _Lines, width: int, delimiter: str) -> Iterator[list[str] | bytes]:
+def usual_delimiter(header: str) -> str:
+    """The one of the usual delimiters that the header line has most of."""
+    return max(_DELIMITERS, key=header.count)
+
+
+def header_of(line: str, delimiter: str, path: Path) -> list[str]:
+    """The names in a header line.
+
+    Raises:
+        UsageError: there are none.
+    """
+    names: list[str] = next(csv.reader([line], delimiter=delimiter), [])
+    if not names:
+        raise UsageError(f"{path} is empty; its first line must name the columns.")
+    return names
+
+
+def cells_of(lines: Lines, width: int, delimiter: str) -> Iterator[list[str] | bytes]:
     """Each row's cells, as many as there are columns; raw bytes where that cannot be had."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:

@@ -1,11 +1,13 @@
 """JSON lines: each line is an event; its bytes are passed on as they are, less the label."""
 
+import json
 from collections.abc import Iterator
 from json import JSONDecoder
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from services.collector.sources.row import Row, is_unicode, label_reader, text_of, time_of
+from services.collector.sources.written import Written
 from shared.errors import UsageError
 from shared.problem.spec import Problem
 
@@ -49,16 +51,21 @@ def jsonl_rows(path: Path, problem: Problem) -> Iterator[Row]:
 
     The label's name and value are cut out of an object, everything else keeps its bytes (repeated
     names, long numbers). A line that is no object, or names the label twice, is passed on whole.
+    Where `source` gives other names or a time format, an object is written anew, its other values as
+    they were.
 
     Raises:
         UsageError: the file cannot be read.
     """
-    read_label = label_reader(problem)
+    read_label, written = label_reader(problem), Written(problem)
     events, wanted = problem.events, problem.label.field
     for line in lines_of(path):
         try:
             text = line.decode()
             members = members_of(text)
+            if written.columns or written.time:
+                text = _anew(members, text, written)
+                line, members = text.encode(), members_of(text)
         except (ValueError, RecursionError):
             yield Row(line)
             continue
@@ -106,6 +113,17 @@ def members_of(text: str) -> list[Member]:
     if text[at : at + 1] != "}" or _past_blanks(text, at + 1) != len(text):
         raise ValueError("no end")
     return members
+
+
+def _anew(members: list[Member], text: str, written: Written) -> str:
+    """The object `text` with the names and times that `written` says."""
+    parts = []
+    for member, name in zip(members, written.names([m.name for m in members]), strict=True):
+        value = text[member.value_start : member.end]
+        if name == written.time:
+            value = json.dumps(written.moment(member.value))
+        parts.append(f"{json.dumps(name)}: {value}")
+    return "{" + ", ".join(parts) + "}"
 
 
 def _without(text: str, member: Member, last: bool) -> str:

@@ -19,6 +19,7 @@ from services.collector.sources.row import (
     text_of,
     time_of,
 )
+from services.collector.sources.written import Written
 from shared.errors import UsageError
 from shared.problem.spec import Problem
 
@@ -35,17 +36,21 @@ def parquet_rows(path: Path, problem: Problem) -> Iterator[Row]:
     Raises:
         UsageError: this is no Parquet file, or columns are missing.
     """
-    with _readable(path), pq.ParquetFile(path) as file:
-        check_columns(file.schema_arrow.names, path, problem)
+    with readable(path), pq.ParquetFile(path) as file:
+        written = Written(problem)
+        check_columns(written.names(file.schema_arrow.names), path, problem)
         for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
-            yield from _rows(batch, problem)
+            yield from _rows(batch, problem, written)
 
 
-def _rows(batch: pa.RecordBatch, problem: Problem) -> Iterator[Row]:
-    columns = {name: _values(batch.column(name)) for name in batch.schema.names}
+def _rows(batch: pa.RecordBatch, problem: Problem, written: Written) -> Iterator[Row]:
+    names = written.names(batch.schema.names)
+    columns = {name: values_of(batch.column(n)) for n, name in enumerate(names)}
+    if written.time:
+        columns[written.time] = list(map(written.moment, columns[written.time]))
     events, nothing = problem.events, [None] * batch.num_rows
     labels = columns.pop(problem.label.field, nothing)
-    names, encode = tuple(columns), msgspec.json.Encoder().encode
+    kept, encode = tuple(columns), msgspec.json.Encoder().encode
     rows = zip(
         zip(*columns.values(), strict=True),
         map(label_reader(problem), labels),
@@ -55,10 +60,10 @@ def _rows(batch: pa.RecordBatch, problem: Problem) -> Iterator[Row]:
         strict=True,
     )
     for values, label, name, time, key in rows:
-        yield Row(encode(dict(zip(names, values, strict=True))), label, name, time, key)
+        yield Row(encode(dict(zip(kept, values, strict=True))), label, name, time, key)
 
 
-def _values(column: pa.Array) -> list[Any]:
+def values_of(column: pa.Array) -> list[Any]:
     """The column as values that the JSON encoder takes; None is missing."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
@@ -92,7 +97,12 @@ def _time(microseconds: int) -> datetime | None:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Say it in our words when this is no Parquet file.
+
+    Raises:
+        UsageError: it is none.
+    """
     try:
         yield
     except (pa.ArrowInvalid, OSError) as error:

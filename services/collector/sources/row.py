@@ -3,19 +3,18 @@
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from difflib import get_close_matches
-from math import isfinite, isinf, isnan
+from math import isinf, isnan
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from shared.errors import UsageError
 from shared.messages.types import Value
+from shared.problem.cells import BOOLEANS, MISSING, number_of
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem, Scalar
 from shared.problem.times import parse_time
 
 _SCALARS = (bool, int, float, str)
-_MISSING = frozenset({"", "nan", "na", "n/a", "null", "none"})
-_BOOLEANS = {"true": True, "false": False}
 
 
 class Row(NamedTuple):
@@ -38,24 +37,6 @@ class LabelLine(NamedTuple):
     value: bytes
     id: str | None
     time: datetime | None
-
-
-def number_of(text: str) -> int | float | None:
-    """The number in `text`; None when there is none, or one that JSON cannot hold.
-
-    Python's own extras (`1_000`, digits of other scripts) are no numbers here.
-    """
-    if "_" in text or not text.isascii():
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        pass
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if isfinite(value) else None
 
 
 def json_number(value: float) -> float | str | None:
@@ -144,7 +125,7 @@ def plain_cell(text: str) -> Any:
     if number is not None:
         return number
     word = text.strip().lower()
-    return None if word in _MISSING else _BOOLEANS.get(word, text)
+    return None if word in MISSING else BOOLEANS.get(word, text)
 
 
 def time_cell(text: str) -> Any:
@@ -184,12 +165,12 @@ def _number_cell(text: str) -> Any:
     value = number_of(text)
     if value is not None:
         return value
-    return None if text.strip().lower() in _MISSING else text
+    return None if text.strip().lower() in MISSING else text
 
 
 def _boolean_cell(text: str) -> Any:
     word = text.strip().lower()
-    return None if word in _MISSING else _BOOLEANS.get(word, text)
+    return None if word in MISSING else BOOLEANS.get(word, text)
 
 
 def _one_of(categories: list[Scalar]) -> Callable[[str], Any]:

@@ -31,10 +31,19 @@ def rows_of(path: Path, problem: Problem) -> Iterator[Row]:
     Raises:
         UsageError: there is no such file, or no format for its suffix, or it does not fit `problem`.
     """
-    read = SOURCES.get(path.suffix.lower())
-    if read is None:
+    return SOURCES[kind_of(path)](path, problem)
+
+
+def kind_of(path: Path) -> str:
+    """The suffix by which the file `path` is read.
+
+    Raises:
+        UsageError: there is no such file, or no format for its suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SOURCES:
         known = ", ".join(SOURCES)
         raise UsageError(f"{path}: files of events end in {known}; convert it, or rename it.")
     if not path.is_file():
         raise UsageError(f"{path}: there is no such file. --events or source.path names it.")
-    return read(path, problem)
+    return suffix

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.collector.sources.label_lines import label_lines
-from services.collector.sources.row import number_of, time_of
+from services.collector.sources.row import time_of
 from services.collector.sources.table import SOURCES, rows_of
 from shared.errors import UsageError
+from shared.problem.cells import number_of
 from tests.unit.collector.rows import (
     HEADER,
     PROBLEM,

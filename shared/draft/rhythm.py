@@ -1,0 +1,125 @@
+"""Whether a column remembers: from one row to the next, over a season; and whether that helps."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.draft.moments import F64
+
+I64 = npt.NDArray[np.int64]
+_LEAST_ROWS = 100
+_REMEMBERS = 0.5
+"""Least correlation of a value with the one before it."""
+_GAIN = 0.02
+"""Least share of the target's variance that a derived feature explains beyond its column."""
+_LONGEST_SEASON = 1_000
+_PEAK = 0.3
+USUAL_SIZES = (10, 50)
+
+
+class Past(NamedTuple):
+    """A window, or a lag, of one column that says more on the target than the column itself."""
+
+    size: int
+    lag: int | None
+    gain: float
+
+
+class Series:
+    """Rows in the order of their keys, each key's in the order of the file."""
+
+    def __init__(self, keys: I64, target: F64) -> None:
+        """`keys`: [n]; `target`: [n, c], one column a class, or the numbers."""
+        self._order = np.argsort(keys, kind="stable")
+        keys = keys[self._order]
+        fresh = np.r_[True, keys[1:] != keys[:-1]]
+        starts = np.flatnonzero(fresh)
+        self._place = np.arange(len(keys)) - starts[np.cumsum(fresh) - 1]
+        """How many rows of the same key come before."""
+        self._target = target[self._order]
+
+    def remembers(self, column: F64) -> float:
+        """Correlation with the value before, of the same key; 0 where it cannot be told."""
+        x = column[self._order]
+        now, then = x[1:], x[:-1]
+        both = (self._place[1:] > 0) & ~np.isnan(now) & ~np.isnan(then)
+        now, then = now[both], then[both]
+        if len(now) < _LEAST_ROWS or now.std() == 0.0 or then.std() == 0.0:
+            return 0.0
+        steps = now - then
+        if (steps >= 0).all() or (steps <= 0).all():
+            return 0.0  # a count or a date, not a memory
+        return float(np.corrcoef(now, then)[0, 1])
+
+    def season(self, columns: Sequence[F64]) -> int | None:
+        """Rows after which most of `columns` come back to what they were."""
+        if not (np.diff(self._place) > 0).all():
+            return None  # several keys: their seasons would have to be told apart
+        found = [lag for column in columns if (lag := _period(column)) is not None]
+        if not found:
+            return None
+        return max(
+            sorted(set(found)), key=lambda lag: sum(abs(lag - x) <= 0.05 * lag for x in found)
+        )
+
+    def past(self, column: F64, sizes: Sequence[int], season: int | None) -> Past | None:
+        """The window of `sizes`, and the lag, that explain the target better than the column does."""
+        x = np.where(np.isnan(column), np.nanmean(column), column)[self._order]
+        own = self._explained(x)
+        gains = {size: self._gain(x, size) - own for size in sizes}
+        size = max(gains, key=lambda size: gains[size])
+        lags = [1] if season is None else [1, season]
+        lag_gains = {lag: self._explained(x - self._lagged(x, lag)) - own for lag in lags}
+        lag = max(lag_gains, key=lambda lag: lag_gains[lag])
+        best = max(gains[size], lag_gains[lag])
+        if best < _GAIN:
+            return None
+        return Past(
+            size if gains[size] >= _GAIN else 0, lag if lag_gains[lag] >= _GAIN else None, best
+        )
+
+    def _gain(self, x: F64, size: int) -> float:
+        mean = self._mean(x, size)
+        return max(self._explained(x - mean), self._explained(mean))
+
+    def _mean(self, x: F64, size: int) -> F64:
+        """Mean of the last `size` values of the key, the present one included."""
+        total = np.r_[0.0, np.cumsum(x)]
+        width = np.minimum(self._place + 1, size)
+        ends = np.arange(1, len(x) + 1)
+        mean: F64 = (total[ends] - total[ends - width]) / width
+        return mean
+
+    def _lagged(self, x: F64, lag: int) -> F64:
+        then = np.r_[np.full(min(lag, len(x)), np.nan), x[: max(len(x) - lag, 0)]]
+        return np.where(self._place >= lag, then, x)
+
+    def _explained(self, x: F64) -> float:
+        """Share of `x`'s variance that goes along with the target (the best of its columns)."""
+        spread = x.std()
+        if spread == 0.0:
+            return 0.0
+        z = (x - x.mean()) / spread
+        t = self._target - self._target.mean(0)
+        scale = t.std(0)
+        r = (z[:, None] * t).mean(0) / np.where(scale == 0.0, 1.0, scale)
+        return float((r**2).max())
+
+
+def _period(column: F64) -> int | None:
+    """The lag of the first high peak of the autocorrelation after its first valley."""
+    x = np.where(np.isnan(column), np.nanmean(column), column)
+    longest = min(len(x) // 4, _LONGEST_SEASON)
+    if longest < 4 or x.std() == 0.0:
+        return None
+    x = x - x.mean()
+    power = np.abs(np.fft.rfft(x, 2 * len(x))) ** 2
+    r = np.fft.irfft(power)[: longest + 1]
+    r = r / r[0]
+    valley = int(np.argmax(r < 0.0)) if (r < 0.0).any() else 0
+    if valley == 0:
+        return None
+    peak = valley + int(np.argmax(r[valley:]))
+    return peak if r[peak] > _PEAK and peak < longest else None
