@@ -64,7 +64,7 @@ class Score(msgspec.Struct):
             return {}
         if regression:
             numbers = NumberMetrics()
-            numbers.sums[:] = (self.n, self.loss, self.squared, self.mean, self.deviation)
+            numbers.sums[:5] = (self.n, self.loss, self.squared, self.mean, self.deviation)
             return numbers.figures()
         found = _class_figures(self.pairs, self.n, self.n - self.loss)
         if self.log_n:

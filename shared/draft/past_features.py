@@ -7,13 +7,14 @@ import numpy as np
 
 from shared.draft.column import Column
 from shared.draft.moments import F64, Moments
-from shared.draft.rhythm import USUAL_SIZES, Past, Series
+from shared.draft.rhythm import USUAL_SIZES, Past, Series, neighbours_score
 from shared.problem.spec import Calendar, Lags, Task, Window
 
 _DAY_S = 86_400.0
 _MOST_LOOKED_AT, _MOST_USED = 200, 8
 _MOST_CLASSES = 20
-_REMEMBERS = 0.5
+_MOST_BESIDE = 50
+_REMEMBERS, _WORTH = 0.5, 0.01
 
 
 class Suggested(NamedTuple):
@@ -65,7 +66,23 @@ def windows(
             found[column.name] = past
     best = sorted(found, key=lambda name: -found[name].gain)[:_MOST_USED]
     used = {name: past for name, past in found.items() if name in best}
+    if used and not _worth(series, numeric, used, _target(target, task), task):
+        used = {}
     return Suggested(_lines(used, {c.name for c in columns}, season), season)
+
+
+def _worth(
+    series: Series, columns: Sequence[Column], used: Mapping[str, Past], target: F64, task: Task
+) -> bool:
+    """Whether neighbours answer better when they also see the past: not only on their own, as a
+    correlation tells, but beside all columns."""
+    shown = {c.name: c.numbers for c in columns[:_MOST_BESIDE] if c.numbers is not None}
+    shown |= {c.name: c.numbers for c in columns if c.name in used and c.numbers is not None}
+    base = np.column_stack([np.nan_to_num(x, nan=float(np.nanmean(x))) for x in shown.values()])
+    more = [series.derived(shown[name], past) for name, past in used.items()]
+    regression = task == "regression"
+    without = neighbours_score(base, target, regression)
+    return neighbours_score(np.column_stack([base, *more]), target, regression) >= without + _WORTH
 
 
 def _lines(

@@ -17,6 +17,7 @@ _GAIN = 0.02
 _LONGEST_SEASON = 1_000
 _PEAK = 0.3
 USUAL_SIZES = (10, 50)
+_ROWS, _BEFORE = 2_000, 500
 
 
 class Past(NamedTuple):
@@ -80,6 +81,20 @@ class Series:
             size if gains[size] >= _GAIN else 0, lag if lag_gains[lag] >= _GAIN else None, best
         )
 
+    def derived(self, column: F64, past: Past) -> F64:
+        """[n, k] what `past` adds to a column, in the order of the file."""
+        x = np.where(np.isnan(column), np.nanmean(column), column)[self._order]
+        found = []
+        if past.size:
+            mean = self._mean(x, past.size)
+            found += [mean, x - mean]
+        if past.lag:
+            then = self._lagged(x, past.lag)
+            found += [then, x - then]
+        back = np.empty((len(x), len(found)))
+        back[self._order] = np.column_stack(found)
+        return back
+
     def _gain(self, x: F64, size: int) -> float:
         mean = self._mean(x, size)
         return max(self._explained(x - mean), self._explained(mean))
@@ -106,6 +121,29 @@ class Series:
         scale = t.std(0)
         r = (z[:, None] * t).mean(0) / np.where(scale == 0.0, 1.0, scale)
         return float((r**2).max())
+
+
+def neighbours_score(x: F64, target: F64, regression: bool) -> float:
+    """How well five nearest neighbours among the 500 rows before answer: accuracy, or R2.
+
+    `x`: [n, d] numbers; `target`: [n, c], one column a class, or the numbers. The newest 2,500 rows.
+    """
+    x, target = x[-_ROWS - _BEFORE :], target[-_ROWS - _BEFORE :]
+    spread = x.std(0)
+    x = (x - x.mean(0)) / np.where(spread == 0.0, 1.0, spread)
+    first = min(_BEFORE, len(x) // 2)
+    answers = np.empty((len(x) - first, target.shape[1]))
+    for row in range(first, len(x)):
+        before = slice(max(0, row - _BEFORE), row)
+        distance = ((x[before] - x[row]) ** 2).sum(1)
+        nearest = np.argsort(distance, kind="stable")[:5]
+        answers[row - first] = target[before][nearest].mean(0)
+    truth = target[first:]
+    if regression:
+        return float(
+            1.0 - ((answers - truth) ** 2).sum() / max(float(truth.var(0)[0]) * len(truth), 1e-300)
+        )
+    return float((answers.argmax(1) == truth.argmax(1)).mean())
 
 
 def _period(column: F64) -> int | None:
