@@ -23,7 +23,7 @@ from shared.errors import (
     UsageError,
 )
 from shared.finding import Finding, ok, warn, wrong
-from shared.messages.streams import MODELS
+from shared.messages.streams import MODELS, REJECTED
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s, now
@@ -66,6 +66,8 @@ def explaining(settings: Settings, problem: Problem, names: Sequence[str]) -> It
     chosen = [service for service in discover() if service.name in names]
     reads = {stream for service in chosen for stream in service.reads}
     writes = {stream for service in chosen for stream in service.writes}
+    if any(service.build is not None for service in chosen):
+        writes.add(REJECTED)  # by the runner: a record that makes a stage fail
     prevented = wiring.log_refusal(settings, problem.name, reads, writes, quick=True)
     if prevented:
         raise prevented

@@ -13,10 +13,21 @@ from typing import Any
 
 import msgspec
 
+from shared.errors import Reject
 from shared.log.port import Position
 from shared.messages.codec import decode, encode
-from shared.messages.streams import CONTROL, FEATURES, LABELS, OUTCOMES, PREDICTIONS, RAW, Stream
+from shared.messages.streams import (
+    CONTROL,
+    FEATURES,
+    LABELS,
+    OUTCOMES,
+    PREDICTIONS,
+    RAW,
+    REJECTED,
+    Stream,
+)
 from shared.problem.spec import Problem
+from shared.rejecting import rejected
 from shared.stage import Out, Record, Service, Stage, Tools
 
 _RANK = {stream: rank for rank, stream in enumerate(Stream)}
@@ -55,6 +66,7 @@ class Fused:
             service.build(problem, tools) for service in services if service.build
         ]
         self._services = services
+        self._problem = problem.name
         self._freshness = problem.model.freshness
         self._readers = _readers(services)
         self._prelude = _prelude_length(services)
@@ -72,6 +84,8 @@ class Fused:
         self._due = self._nothing()
         self.produced: list[Record] = []
         """Durable outputs of the batch at hand, also while it is being folded."""
+        self.running = "runner"
+        """The service at work, for whoever asks after a failure."""
 
     @property
     def inputs(self) -> tuple[Stream, ...]:
@@ -105,6 +119,11 @@ class Fused:
                 self._epoch = self._outcomes // self._freshness
                 self._due, self._waiting = self._waiting, self._nothing()
         return produced
+
+    def refuse(self, record: Record, why: Reject) -> list[Record]:
+        """Fold the rejection of the input `record` in its place; the durable outputs in order."""
+        refused = self._record(Out(REJECTED, rejected(record, self._problem, why), record))
+        return [refused, *self.handle([refused])]
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """State entries of all stages, changed since the last call, plus what is under way."""
@@ -158,6 +177,7 @@ class Fused:
         if not records:
             return
         inbox[index] = []
+        self.running = self.names[index]
         if len(self._services[index].reads) > 1 and not _in_order(records):
             records.sort(key=_order)
         routes = self._routes[index]

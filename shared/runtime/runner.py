@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from shared.errors import Fatal
+from shared.errors import Fatal, Reject
 from shared.log.port import WRITER, Append, Log, LogReader, Position, advanced
 from shared.messages.codec import decode, encode
 from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
 from shared.runtime.fuse import Fused
+from shared.runtime.poison import Suspects
 from shared.runtime.retention import Retention, needed
 from shared.stage import Record
 
@@ -63,6 +64,9 @@ class Runner:
     which rule 3 makes exact. A replay that disagrees with what is on the log is a bug in a stage, and
     stops the run. `passed_on`: streams that only these stages read: in memory, not written. `headers`
     gives a record the headers that others read it by.
+
+    A record that makes a stage fail is found by bisection (`poison.py`) and rejected with its bytes;
+    the same transaction holds a checkpoint, so no replay meets the record again.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class Runner:
         self._group = group
         self._make = make
         self._batch_size = batch_size
+        self._suspects = Suspects(batch_size)
         self._checkpoint_every = checkpoint_every
         self._followers = followers
         self._retention = retention
@@ -99,21 +104,45 @@ class Runner:
         return self._fused
 
     def step(self) -> int:
-        """One turn: read a batch, fold it, commit. How many input records were folded.
+        """One turn: read a batch, fold it, commit. How many input records were folded; of a batch with
+        a record that no stage can fold only those before it, which may be none, or it was rejected.
 
         Raises:
             Retryable: nothing was kept; call again after a pause.
             Fatal: stop.
         """
+        while True:
+            fused = self._current()
+            stored = self._log.read(fused.inputs, self._position, self._suspects.limit)
+            if not stored:
+                return 0
+            self._fused = None  # whatever happens below, half-changed stages are never used again
+            self._folding = fused
+            try:
+                batch = decoded(stored)
+                produced = fused.handle(self._of_others(batch))
+            except Exception as error:  # noqa: BLE001  whatever a record makes a stage raise
+                why = self._suspects.failed(stored, error, fused.running)
+                self.checkpoint()  # from here on each rebuild is a restore
+                if why is not None:
+                    return self._refuse(stored[0], why)
+            else:
+                self._suspects.passed(stored)
+                self._commit(fused, batch, produced)
+                return len(batch)
+
+    def _refuse(self, record: Record, why: Reject) -> int:
+        """Put the rejection of `record` in its place; always with a checkpoint."""
         fused = self._current()
-        batch = self._read(fused.inputs, self._position, self._batch_size)
-        if not batch:
-            return 0
-        self._fused = None  # whatever happens below, half-changed stages are never used again
-        self._folding = fused
-        produced = fused.handle(self._of_others(batch))
+        self._fused = None
+        self._commit(fused, [record], fused.refuse(record, why), due=True)
+        return 1
+
+    def _commit(
+        self, fused: Fused, batch: Sequence[Record], produced: Sequence[Record], due: bool = False
+    ) -> None:
         position = advanced(self._position, batch)
-        due = self._since_checkpoint + len(batch) >= self._checkpoint_every
+        due = due or self._since_checkpoint + len(batch) >= self._checkpoint_every
         written = [record for record in produced if record.stream not in self._passed_on]
         with self._log.begin(self._group) as transaction:
             transaction.append(self._append(record) for record in written)
@@ -126,7 +155,6 @@ class Runner:
         self._tell([*batch, *written])
         if due:
             self._trim(fused)
-        return len(batch)
 
     def outcomes(self, start: int, end: int) -> list[bytes]:
         """Outcomes at offsets `start` to `end` (excluded) as JSON, those of the batch at hand

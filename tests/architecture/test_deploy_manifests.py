@@ -14,7 +14,7 @@ import yaml
 
 from services import discover
 from shared.log.kafka_topics import PARTITIONED, settings, topic
-from shared.messages.streams import CHECKPOINTS, Stream
+from shared.messages.streams import CHECKPOINTS, REJECTED, Stream
 from shared.settings import Settings
 from tests.architecture.manifests import PARTITIONS, PROBLEM, kafka, workloads
 
@@ -130,6 +130,8 @@ def test_rights_are_what_the_declarations_say_and_no_more() -> None:
             for operation in acl["operations"]:
                 may.setdefault(operation, set()).add(acl["resource"]["name"])
         mine = {topic(PROBLEM, s) for s in (*service.writes, CHECKPOINTS)}
+        if service.build is not None:  # a record that makes a stage fail
+            mine.add(topic(PROBLEM, REJECTED))
         shell = {topic(PROBLEM, s) for s in kafka.BY_SHELLS.get(service.name, ())}
         identities = {f"{PROBLEM}.{name}." for name in (service.name, kafka.DOCTOR)}
         assert may["Write"] == mine | shell | identities

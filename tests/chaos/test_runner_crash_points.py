@@ -9,7 +9,15 @@ from shared.errors import Retryable
 from shared.log.memory import MemoryLog
 from shared.log.port import Append, Log
 from shared.log.sqlite import SqliteLog
-from shared.messages.streams import CONTROL, MODELS, OUTCOMES, PREDICTIONS, Stream
+from shared.messages.streams import (
+    CONTROL,
+    EVENTS,
+    MODELS,
+    OUTCOMES,
+    PREDICTIONS,
+    REJECTED,
+    Stream,
+)
 from shared.runtime.fuse import Fused
 from shared.runtime.runner import Runner
 from tests.kit.crashing import Crash, CrashingLog
@@ -20,19 +28,24 @@ ITEMS: list[tuple[Stream, bytes]] = [
     event(0), event(1), label(1, 5), label(0, 2), label(3, 1), event(2), event(3), control("c"),
     event(4), label(2, 4), label(4, 8), event(5), event(6), label(6, 1), event(7), label(5, 3),
 ]  # fmt: skip
+POISON: list[tuple[Stream, bytes]] = [
+    *ITEMS[:9], (EVENTS, b"no number"), label(4, 8), (CONTROL, b"{no message"), event(5), label(6, 1),
+    event(6), label(1, 3),
+]  # fmt: skip
+"""The event is bytes that a stage fails on, the control record not even a message."""
 
 
 def make() -> Fused:
     return Fused(toy_services(FRESHNESS), toy_problem(FRESHNESS), tools=None)  # type: ignore[arg-type]
 
 
-def fill(log: Log) -> None:
+def fill(log: Log, items: Sequence[tuple[Stream, bytes]] = ITEMS) -> None:
     with log.begin("source") as transaction:
-        transaction.append(Append(stream, value) for stream, value in ITEMS)
+        transaction.append(Append(stream, value) for stream, value in items)
 
 
 def contents(log: Log) -> list[tuple[str, int, bytes]]:
-    streams = (PREDICTIONS, OUTCOMES, MODELS, CONTROL)
+    streams = (PREDICTIONS, OUTCOMES, MODELS, CONTROL, REJECTED)
     return [(str(s), r.offset, r.value) for s in streams for r in log.read([s], {}, 1_000)]
 
 
@@ -71,31 +84,39 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Log]:
     return new
 
 
-def undisturbed(fresh: Callable[[], Log]) -> tuple[Sequence[tuple[str, int, bytes]], int]:
+def undisturbed(
+    fresh: Callable[[], Log], items: Sequence[tuple[Stream, bytes]]
+) -> tuple[Sequence[tuple[str, int, bytes]], int]:
     log = fresh()
-    fill(log)
+    fill(log, items)
     counting = CrashingLog(log)
     drive(counting)
     return contents(log), counting.touches
 
 
-def test_dying_at_every_touch_changes_nothing(fresh: Callable[[], Log]) -> None:
-    expected, touches = undisturbed(fresh)
+@pytest.mark.parametrize("items", [ITEMS, POISON], ids=["good", "poison"])
+def test_dying_at_every_touch_changes_nothing(
+    fresh: Callable[[], Log], items: Sequence[tuple[Stream, bytes]]
+) -> None:
+    expected, touches = undisturbed(fresh, items)
     assert touches > 40
     for at in range(1, touches + 1):
         log = fresh()
-        fill(log)
+        fill(log, items)
         with pytest.raises(Crash):
             drive(CrashingLog(log, at))
         drive(log)
         assert contents(log) == expected, f"dying at touch {at}"
 
 
-def test_going_on_after_every_touch_changes_nothing(fresh: Callable[[], Log]) -> None:
-    expected, touches = undisturbed(fresh)
+@pytest.mark.parametrize("items", [ITEMS, POISON], ids=["good", "poison"])
+def test_going_on_after_every_touch_changes_nothing(
+    fresh: Callable[[], Log], items: Sequence[tuple[Stream, bytes]]
+) -> None:
+    expected, touches = undisturbed(fresh, items)
     for at in range(1, touches + 1):
         log = fresh()
-        fill(log)
+        fill(log, items)
         drive_on(CrashingLog(log, at, Retryable))
         assert contents(log) == expected, f"going on after touch {at}"
 

@@ -4,7 +4,9 @@ The log is touched N times in an undisturbed run; then the run is made N times, 
 by dying and starting anew, once by letting the same runner go on. The streams must be equal each time.
 """
 
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -12,15 +14,27 @@ import msgspec
 import pytest
 
 from services import discover
+from services.console.core import Board
+from services.featurizer.core import Featurizer
 from shared.blobs.memory import MemoryBlobs
 from shared.errors import Retryable
 from shared.log.memory import MemoryLog
-from shared.log.port import Log
+from shared.log.port import Append, Log
 from shared.messages.codec import decode
-from shared.messages.streams import JOBS, MODELS, OUTCOMES, RAW, Stream
+from shared.messages.streams import (
+    EVENTS,
+    JOBS,
+    MODELS,
+    OUTCOMES,
+    PREDICTIONS,
+    RAW,
+    REJECTED,
+    Stream,
+)
 from shared.problem.spec import OnVolume, Problem
 from shared.runtime.fuse import Fused
 from shared.runtime.runner import Runner
+from shared.stage import Out, Record
 from tests.kit.crashing import Crash, CrashingLog
 from tests.kit.recorded import filled, short_problem, tools_over
 
@@ -44,12 +58,24 @@ def scenario() -> Problem:
     return problem.model_copy(update={"retraining": spec, "model": model})
 
 
+class Fragile(Featurizer):
+    """Fails on one event."""
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        if any(record.value.id == "poison" for record in records):
+            raise ZeroDivisionError("this one")
+        yield from super().handle(records)
+
+
 class System:
     """The fused services over `log`; the runner of one process."""
 
-    def __init__(self, log: Log, blobs: MemoryBlobs) -> None:
+    def __init__(self, log: Log, blobs: MemoryBlobs, fragile: bool = False) -> None:
         problem = scenario()
         services = [service for service in discover() if service.build is not None]
+        if fragile:
+            broken = {"build": lambda problem, tools: Fragile(problem)}
+            services = [replace(s, **broken) if s.name == "featurizer" else s for s in services]
         tools = tools_over(self._outcomes, problem, blobs)
         self.runner = Runner(
             log, "g", lambda: Fused(services, problem, tools), batch_size=60, checkpoint_every=100
@@ -119,3 +145,30 @@ def test_failing_anywhere_and_going_on_changes_nothing(
         log = filled(scenario(), ROWS)
         System(CrashingLog(log, at, Retryable), MemoryBlobs()).drive_on()
         assert contents(log) == expected, f"going on after touch {at}"
+
+
+def test_a_record_that_breaks_a_stage_costs_that_record_alone(
+    undisturbed: tuple[dict[str, list[bytes]], int],
+) -> None:
+    """It stands in the middle of the stream, and is a good event to the validator."""
+    expected, _ = undisturbed
+    whole, log, poison = filled(scenario(), ROWS), MemoryLog(), b""
+    records = whole.read(tuple(Stream), {}, 100_000)
+    with log.begin("source") as transaction:
+        for n, r in enumerate(records):
+            transaction.append([Append(r.stream, r.value, r.key, r.timestamp_ms)])
+            if n >= len(records) // 2 and not poison and b"nsw-" in r.value[:20]:
+                poison = msgspec.json.encode(msgspec.json.decode(r.value) | {"id": "poison"})
+                transaction.append([Append(EVENTS, poison, r.key, r.timestamp_ms)])
+    system = System(log, MemoryBlobs(), fragile=True)
+    system.drive()
+    found = contents(log)
+    refused = [r for r in map(msgspec.json.decode, found[REJECTED]) if r["check"] == "poison"]
+    assert [b64decode(r["raw"]) for r in refused] == [poison]
+    assert "featurizer failed on it: ZeroDivisionError: this one" in refused[0]["reason"]
+    for stream in (PREDICTIONS, OUTCOMES, MODELS, JOBS):
+        assert found[stream] == expected[stream], stream
+    board = system.runner.fused.stage("console")
+    assert isinstance(board, Board)
+    counted = board.summary()["rejected_by"]
+    assert [count for kind, count in counted.items() if "poison" in kind] == [1]

@@ -11,8 +11,8 @@ from shared.messages.streams import Stream
 from shared.stage import Record
 
 
-class Crash(Exception):
-    """The process dies here."""
+class Crash(BaseException):
+    """The process dies here; nobody inside can catch that."""
 
 
 class CrashingLog(PassingLog):
@@ -22,7 +22,7 @@ class CrashingLog(PassingLog):
     both sides of every commit are crash points.
     """
 
-    def __init__(self, log: Log, at: int = 0, error: type[Exception] = Crash) -> None:
+    def __init__(self, log: Log, at: int = 0, error: type[BaseException] = Crash) -> None:
         super().__init__(log)
         self._at = at
         self._error = error

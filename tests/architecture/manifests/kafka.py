@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from shared.log.kafka_topics import PARTITIONED, settings, topic
-from shared.messages.streams import CHECKPOINTS, CONTROL, EVENTS, LABELS, OUTCOMES, Stream
+from shared.messages.streams import (
+    CHECKPOINTS,
+    CONTROL,
+    EVENTS,
+    LABELS,
+    OUTCOMES,
+    REJECTED,
+    Stream,
+)
 from shared.stage import Service
 from tests.architecture.manifests import CLUSTER, NAMESPACE, PARTITIONS, PROBLEM, Manifest, meta
 
@@ -50,6 +58,8 @@ def topics() -> Iterator[Manifest]:
 def writes(service: Service) -> list[Stream]:
     """Streams that the process of a service appends to, in the order of the table."""
     wanted = {*service.writes, *BY_SHELLS.get(service.name, ()), CHECKPOINTS}
+    if service.build is not None:
+        wanted.add(REJECTED)  # by the runner: a record that makes the stage fail
     return [stream for stream in Stream if stream in wanted]
 
 
