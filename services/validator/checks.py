@@ -5,13 +5,14 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from services.validator.recent import Recent
 from shared.errors import Reject, UsageError
 from shared.problem.expression import Formula
 from shared.problem.spec import Check, Problem
 from shared.problem.times import parse_time
 
-Rule = Callable[[Mapping[str, Any]], str | None]
-"""From the fields of an event to the reason why it is refused, or None."""
+Rule = Callable[[Any], str | None]
+"""From the fields of an event, or of a window of them, to the reason why it is refused, or None."""
 
 
 class Checks:
@@ -25,21 +26,40 @@ class Checks:
         fields = problem.events.fields
         kinds = {name: spec.formula_kind for name, spec in fields.items()}
         self._times = [name for name, spec in fields.items() if spec.type == "time"]
-        self._rules = [(check.name, _rule(check, kinds)) for check in problem.events.checks]
+        checks = problem.events.checks
+        self._rules = [(c.name, _rule(c, kinds)) for c in checks if c.window is None]
+        self._windows = [(c.name, c.window, _rule(c, kinds)) for c in checks if c.window]
+        self._kept = tuple(fields) if self._windows else ()
+        most = max((window for _, window, _ in self._windows), default=1) - 1
+        self.recent = Recent(most, problem.events.max_keys)
 
-    def apply(self, fields: dict[str, Any]) -> None:
+    def apply(self, fields: dict[str, Any], key: str) -> None:
         """Ask every check.
 
         Raises:
             Reject: one refuses; `check` is its name.
         """
-        if not self._rules:
+        if not self._rules and not self._windows:
             return
-        row = MappingProxyType(fields | {name: _seconds(fields[name]) for name in self._times})
+        row = self._row(fields)
         for name, rule in self._rules:
             reason = rule(row)
             if reason is not None:
                 raise Reject(reason, name)
+        for name, window, rule in self._windows:
+            past = [MappingProxyType(old) for old in self.recent.rows(key, window - 1)]
+            reason = rule([*past, row])
+            if reason is not None:
+                raise Reject(reason, name)
+
+    def remember(self, fields: dict[str, Any], key: str) -> None:
+        """The event was accepted: later windows hold it."""
+        if self._windows:
+            row = self._row(fields)
+            self.recent.add(key, {name: row[name] for name in self._kept})
+
+    def _row(self, fields: dict[str, Any]) -> Mapping[str, Any]:
+        return MappingProxyType(fields | {name: _seconds(fields[name]) for name in self._times})
 
 
 def _rule(check: Check, kinds: Mapping[str, Any]) -> Rule:
@@ -56,12 +76,12 @@ def _rule(check: Check, kinds: Mapping[str, Any]) -> Rule:
     return rule
 
 
-def _own(check: Check, function: Callable[[Mapping[str, Any]], Any]) -> Rule:
+def _own(check: Check, function: Callable[[Any], Any]) -> Rule:
     reason = check.reason or f"the check {check.name} ({check.function}) refused it"
 
-    def rule(row: Mapping[str, Any]) -> str | None:
+    def rule(given: Any) -> str | None:
         try:
-            answer = function(row)
+            answer = function(given)
         except Exception as error:  # noqa: BLE001  # another's code: whatever it raises is its verdict
             return f"the check {check.name} ({check.function}) failed: {error!r}"[:500]
         if isinstance(answer, str):
@@ -71,7 +91,7 @@ def _own(check: Check, function: Callable[[Mapping[str, Any]], Any]) -> Rule:
     return rule
 
 
-def _imported(path: str) -> Callable[[Mapping[str, Any]], Any]:
+def _imported(path: str) -> Callable[[Any], Any]:
     module, _, name = path.partition(":")
     try:
         function = getattr(import_module(module), name)

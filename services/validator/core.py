@@ -8,6 +8,7 @@ from services.validator.checks import Checks
 from services.validator.decoding import decode_event
 from services.validator.fields import FieldRule, shown
 from services.validator.ids import NewestIds
+from services.validator.watermarks import Watermarks
 from shared.errors import Reject
 from shared.features.keys import Keys
 from shared.features.past import Plan
@@ -26,7 +27,7 @@ MAX_NAME = 256
 
 
 class Validator:
-    """A fold over one partition of events: newest ids, newest time of each key."""
+    """A fold over one partition of events: newest ids, newest time of each key, watermarks."""
 
     def __init__(self, problem: Problem) -> None:
         events = problem.events
@@ -36,13 +37,18 @@ class Validator:
         self._backwards_us = events.allow_backwards // timedelta(microseconds=1)
         self._backwards = duration_text(events.allow_backwards)
         self._ahead = events.allow_ahead
-        rules = [(FieldRule(name, spec), spec.type) for name, spec in events.fields.items()]
+        self._allow_late = duration_text(events.allow_late or timedelta(0))
+        rules = [
+            (FieldRule(name, spec, events.environment), spec.type)
+            for name, spec in events.fields.items()
+        ]
         self._numbers = [(r.name, r.low, r.high, r.apply) for r, kind in rules if kind == "number"]
         self._others = [(r.name, r.known, r.apply) for r, kind in rules if kind != "number"]
-        named = (self._id, self._time)
+        named = (self._id, self._time, events.environment)
         self._mapped = [name for name in named if name and name not in events.fields]
         self._checks = Checks(problem)
         self._ids = NewestIds(events.duplicate_window)
+        self._watermarks = Watermarks(events)
         self._plan = Plan()
         self._newest = Keys(self._plan, events.max_keys)
 
@@ -60,11 +66,15 @@ class Validator:
         """See `shared.stage.Stage`."""
         yield from self._ids.changes()
         yield from self._newest.changes()
+        yield from self._watermarks.changes()
+        yield from self._checks.recent.changes()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See `shared.stage.Stage`."""
         self._ids.restore(entries)
         self._newest.restore(entries)
+        self._watermarks.restore(entries)
+        self._checks.recent.restore(entries)
 
     def _valid(self, record: Record) -> Valid:
         """The event, checked; only then it becomes part of the state.
@@ -89,14 +99,15 @@ class Validator:
             value = fields.get(other)
             if value.__class__ is not str or value not in known:
                 apply(fields)
-        self._checks.apply(fields)
+        self._checks.apply(fields, key or "")
         if has_id and name in self._ids:
             raise Reject(
                 f"an event with the id {shown(name)} was there before", "duplicate", self._id
             )
-        late = has_time and self._late(key or "", time)
+        late = has_time and self._late(key or "", time, record)
         if has_id:
             self._ids.add(name)
+        self._checks.remember(fields, key or "")
         for mapped in self._mapped:
             fields.pop(mapped, None)
         return Valid(name, time, fields, key, late)
@@ -153,9 +164,11 @@ class Validator:
                 self._time,
             )
 
-    def _late(self, key: str, time: datetime) -> bool:
+    def _late(self, key: str, time: datetime, record: Record) -> bool:
         """Whether the key's event time goes back; it moves on otherwise."""
         now_us = microseconds(time)
+        if self._watermarks.counts:
+            self._not_behind(now_us, record)
         newest_us = self._newest.newest_us(key)
         late = newest_us is not None and now_us < newest_us
         if newest_us is not None and now_us < newest_us - self._backwards_us:
@@ -168,7 +181,20 @@ class Validator:
                 self._time,
             )
         self._newest.at(key, now_us).append({}, self._plan)
+        if self._watermarks.counts:
+            self._watermarks.move(record.partition, now_us, record.timestamp_ms)
         return late
+
+    def _not_behind(self, time_us: int, record: Record) -> None:
+        passed_us = self._watermarks.passed_us(record.partition, time_us, record.timestamp_ms)
+        if passed_us is not None:
+            at, mark = (EPOCH + timedelta(microseconds=us) for us in (time_us, passed_us))
+            raise Reject(
+                f"{self._time or 'ce_time'} is {time_text(at)}, but the watermark of partition "
+                f"{record.partition} is {time_text(mark)}; events.allow_late is {self._allow_late}",
+                "late",
+                self._time,
+            )
 
 
 def _name_in(fields: Mapping[str, Any], field: str, what: str) -> str:

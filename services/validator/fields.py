@@ -1,12 +1,13 @@
 """One field of an event against its declaration: present, of its type, within bounds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import inf, isfinite
 from typing import Any
 
 import msgspec
 
 from shared.errors import Reject
+from shared.problem.patterns import matcher
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import FieldSpec
 from shared.problem.times import parse_time, time_text
@@ -29,8 +30,10 @@ class FieldRule:
     A number that is a float within `low` and `high`, and a text in `known`, need no further look.
     """
 
-    def __init__(self, name: str, spec: FieldSpec) -> None:
+    def __init__(self, name: str, spec: FieldSpec, environment: str | None = None) -> None:
         self.name = name
+        self._environment = environment
+        self._matches = None if spec.pattern is None else matcher(spec.pattern)
         low, high = spec.range or (None, None)
         self.low = -inf if low is None else low
         self.high = inf if high is None else high
@@ -45,11 +48,11 @@ class FieldRule:
         """Check and normalise the field in `fields`.
 
         Raises:
-            Reject: `check` is one of missing, type, range, category.
+            Reject: `check` is one of missing, type, range, category, pattern.
         """
         value = fields.get(self.name)
         if value is None:
-            self._absent(self.name in fields)
+            self._absent(fields)
             fields[self.name] = None
             return
         try:
@@ -61,12 +64,22 @@ class FieldRule:
             result = self._category(result)
         elif self._spec.type in ("number", "integer") and not self.low <= result <= self.high:
             raise self._reject(f"is {result:g}; the problem file allows {self._span()}", "range")
+        if self._matches is not None and not self._matches(scalar_text(result)):
+            pattern = f"a text that matches {self._spec.pattern} is expected"
+            raise self._reject(f"is {shown(value)}; {pattern}", "pattern")
         fields[self.name] = result
 
-    def _absent(self, present: bool) -> None:
-        if self._spec.missing == "reject":
+    def _absent(self, fields: Mapping[str, Any]) -> None:
+        spec = self._spec
+        if (
+            spec.absent_in
+            and self._environment
+            and fields.get(self._environment) in spec.absent_in
+        ):
+            return
+        if spec.missing == "reject":
             raise self._reject("is missing; the problem file rejects that", "missing")
-        if self._spec.required and not present:
+        if spec.required and self.name not in fields:
             raise self._reject(
                 "is missing; the problem file requires it (null would say: not known)", "missing"
             )

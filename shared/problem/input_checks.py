@@ -6,6 +6,7 @@ from math import isfinite
 
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.part_checks import formula_mistakes
+from shared.problem.patterns import matcher
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import FieldSpec, Problem
 
@@ -20,8 +21,23 @@ def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
         path = ("events", "fields", name)
         yield from _bounds(spec.range, (*path, "range"))
         yield from _options(spec, path)
+        if spec.pattern is not None:
+            yield from _pattern(spec.pattern, (*path, "pattern"))
+        if spec.absent_in and problem.events.environment is None:
+            yield Mistake(
+                (*path, "absent_in"),
+                "nothing says which environment an event comes from",
+                "`environment: KEY` under `events`: the JSON key that says so",
+            )
         if spec.type == "category":
             yield from _categories(spec, path)
+
+
+def _pattern(text: str, path: Path) -> Iterator[Mistake]:
+    try:
+        matcher(text)
+    except ValueError as error:
+        yield Mistake(path, f"`{text}` is no pattern: {error}", "a regular expression as [A-Z]{3}")
 
 
 def _options(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
@@ -33,6 +49,7 @@ def _options(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
         "encode": spec.type == "category",
         "unseen": spec.type == "category",
         "buckets": spec.encode == "hash",
+        "pattern": spec.type == "text" or (spec.type == "category" and spec.categories is None),
     }
     for option, fit in fits.items():
         if option in spec.model_fields_set and not fit:
@@ -40,6 +57,8 @@ def _options(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
             wrong = f"`{option}` means nothing here: this is {kind}"
             if option == "buckets":
                 wrong = "`buckets` means nothing without `encode: hash`"
+            elif option == "pattern" and spec.categories is not None:
+                wrong = "`pattern` means nothing beside `categories`"
             yield Mistake((*path, option), wrong, "the field without it", key=True)
     if spec.missing == "mean" and not numeric:
         yield Mistake(
@@ -98,6 +117,20 @@ def events_mistakes(problem: Problem) -> Iterator[Mistake]:
                 f"a field of type {' or '.join(types)}",
             )
     yield from _not_negative(events.allow_backwards, ("events", "allow_backwards"))
+    for name in ("allow_late", "idle_after"):
+        yield from _not_negative(getattr(events, name) or timedelta(0), ("events", name))
+    if events.idle_after is not None and events.allow_late is None:
+        yield Mistake(
+            ("events", "idle_after"),
+            "it means nothing without `allow_late`: no watermark is kept",
+            "`allow_late: 1h` beside it",
+            key=True,
+        )
+    yield from _checks(problem)
+
+
+def _checks(problem: Problem) -> Iterator[Mistake]:
+    events = problem.events
     for index, check in enumerate(events.checks):
         path: Path = ("events", "checks", index)
         if check.name in [other.name for other in events.checks[:index]]:
@@ -107,6 +140,13 @@ def events_mistakes(problem: Problem) -> Iterator[Mistake]:
                 path,
                 "a check needs an expression or a function, one of the two",
                 "`expression: price > 0`",
+            )
+        elif check.expression is not None and check.window is not None:
+            yield Mistake(
+                (*path, "window"),
+                "an expression sees one event",
+                "`function: module:name`, which is given the window",
+                key=True,
             )
         elif check.expression is not None:
             kinds = {name: spec.formula_kind for name, spec in events.fields.items()}

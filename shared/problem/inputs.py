@@ -31,6 +31,10 @@ class FieldSpec(Part):
     """Whether the event must have this key. (A null is missing: `missing` decides on it.)"""
     range: tuple[float | None, float | None] | None = None
     categories: list[Scalar] | None = None
+    pattern: str | None = None
+    """A regular expression (RE2 syntax, matched in linear time) that the whole text must match."""
+    absent_in: list[str] = []
+    """Environments (see `events.environment`) in which the field may be missing all the same."""
     coerce: bool = False
     """Accept `"3.5"` for a number, `"true"` for a boolean, and so on."""
     unseen: Literal["reject", "other"] = "reject"
@@ -74,12 +78,14 @@ class Check(Part):
 
     `expression` must be true; where it cannot be told (a value is missing) the event passes. Or
     `function`, `module:name` in your own code: given the fields (read-only), it returns true, or
-    false, or the reason as text.
+    false, or the reason as text. With `window` it is given a list of the newest events of the same key
+    that were accepted, oldest first, at most so many, this one last.
     """
 
     name: Name
     expression: str | None = None
     function: str | None = Field(None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+    window: int | None = Field(None, ge=2, le=1_000)
     reason: str = ""
 
 
@@ -89,12 +95,21 @@ class Events(Part):
     id: str | None = None
     time: str | None = None
     key: str | None = None
+    environment: str | None = None
+    """The JSON key that says where an event comes from (`training`, `serving`); see `absent_in`."""
     fields: dict[Name, FieldSpec]
     checks: list[Check] = []
     duplicate_window: int = Field(100_000, ge=1)
     """Ids remembered for the duplicate check, newest first."""
     allow_backwards: Duration = timedelta(0)
     """How far event time may fall behind the newest one of its key before the event is rejected."""
+    allow_late: Duration | None = None
+    """How far event time may fall behind the watermark, the newest event time of its partition, before
+    the event is rejected; None: it is not checked. Declare `allow_ahead` too, or one wild time makes
+    all that follows late."""
+    idle_after: Duration | None = None
+    """Time of arrival without an accepted event after which a partition is idle: its watermark does
+    not hold any more, and begins anew with the next event."""
     allow_ahead: Duration | None = None
     """How far event time may lie ahead of the time of arrival; None: it is not checked."""
     max_bytes: int = Field(262_144, ge=64)
