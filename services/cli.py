@@ -9,6 +9,7 @@ import typer
 
 from services import USUAL_PORT, inspection
 from services.benching import bench_app
+from shared.problem.load import load_problem
 
 app = typer.Typer(
     name="headrace",
@@ -203,6 +204,24 @@ def rejected_show(
 ) -> None:
     """One rejected record with its raw bytes."""
     _show(inspection.rejected_one(inspection.chosen(data_dir, problem), number), as_json)
+
+
+@rejected_app.command("replay")
+def rejected_replay(
+    problem: Annotated[Path, typer.Option(help="The problem file, as it is mended.")],
+    numbers: Annotated[
+        list[int] | None, typer.Argument(help="Offsets, as listed (default: all).")
+    ] = None,
+    data_dir: DataDir = None,
+    check: Annotated[str, typer.Option(help="Only this check.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Send what passes; else only say.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Send rejected events once more, after a mend; what passes now, and each only once."""
+    from services import replaying
+
+    chosen = inspection.chosen(data_dir, problem)
+    _show(replaying.replay(chosen, load_problem(problem), check, numbers or [], yes), as_json)
 
 
 @models_app.command("list")

@@ -1,6 +1,7 @@
 """The whole system in one process over one data directory: what `headrace run` runs."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 from threading import Event
@@ -15,6 +16,7 @@ from services.host import SOURCE, Host
 from shared import wiring
 from shared.durable import write_durably
 from shared.errors import Retryable, UsageError
+from shared.problem.admission import beyond_admission
 from shared.problem.spec import Problem
 from shared.runtime.clock import now
 from shared.runtime.fuse import Fused
@@ -35,6 +37,8 @@ class _Written(msgspec.Struct):
 
     problem: str
     source: str
+    core: str = ""
+    """The problem without what only decides on which events are let in."""
 
 
 class Embedded(Host):
@@ -138,17 +142,25 @@ class Embedded(Host):
         return self.runner.outcomes(start, end)
 
 
-def claim(data_dir: Path, problem_text: bytes, source: str) -> None:
+def claim(
+    data_dir: Path, problem_text: bytes, source: str, problem: Problem, settings: Settings
+) -> None:
     """Make sure that `data_dir` belongs to this problem file and source.
+
+    A problem file that differs only in which events it lets in may go on with it, once all that was
+    folded by the old one is in a checkpoint: nothing is replayed by other rules than it was judged by.
 
     Raises:
         UsageError: it was written for another one; mixing them would be neither.
     """
     mark = data_dir / "headrace.json"
-    mine = _Written(sha256(problem_text).hexdigest(), source)
+    mine = _Written(sha256(problem_text).hexdigest(), source, beyond_admission(problem))
     if mark.exists():
         theirs = msgspec.json.decode(mark.read_bytes(), type=_Written)
-        if theirs != mine:
+        mended = (theirs.source, theirs.core) == (mine.source, mine.core)
+        if mended and theirs.problem != mine.problem and _settled(data_dir, problem, settings):
+            write_durably(mark, msgspec.json.encode(mine))
+        elif (theirs.problem, theirs.source) != (mine.problem, mine.source):
             what = "problem file" if theirs.problem != mine.problem else "event source"
             raise UsageError(
                 f"{data_dir} holds a run of another version of this {what}. Start over with --fresh, "
@@ -156,3 +168,9 @@ def claim(data_dir: Path, problem_text: bytes, source: str) -> None:
             )
         return
     write_durably(mark, msgspec.json.encode(mine))
+
+
+def _settled(data_dir: Path, problem: Problem, settings: Settings) -> bool:
+    """Whether a start would replay nothing; a run that ended by itself leaves it so."""
+    with closing(wiring.open_log(settings, data_dir, problem.name)) as log:
+        return log.checkpoint(GROUP).position == log.position(GROUP)

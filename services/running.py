@@ -60,7 +60,13 @@ def run(options: Options) -> None:
     if options.fresh:
         _empty(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
-    claim(data_dir, options.problem.read_bytes(), str(path.resolve()) if path else "http")
+    claim(
+        data_dir,
+        options.problem.read_bytes(),
+        str(path.resolve()) if path else "http",
+        problem,
+        load(),
+    )
     waiters = Waiters(problem.name) if _is_served(options) else None
     beside = [waiters] if waiters else []
     settings = load()

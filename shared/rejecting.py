@@ -12,6 +12,11 @@ RAW_LIMIT_BYTES = 65_536
 """Longer raw values are cut; size and SHA-256 of the whole are kept."""
 
 
+REPLAYED = "replayed"
+"""The header of an event that is sent once more: `partition:offset` where it first stood, which names
+it where it has no id."""
+
+
 def rejected(record: Record, problem: str, why: Reject) -> Rejected:
     """The `rejected` message for `record`: the reason, and where its raw bytes came from."""
     raw = encode(record.value)

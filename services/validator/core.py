@@ -19,7 +19,7 @@ from shared.problem.durations import duration_text
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem
 from shared.problem.times import EPOCH, microseconds, parse_time, time_text
-from shared.rejecting import rejected
+from shared.rejecting import REPLAYED, rejected
 from shared.stage import Out, Record
 
 MAX_NAME = 256
@@ -82,14 +82,15 @@ class Validator:
         Raises:
             Reject: it cannot be used.
         """
-        value, cloud = record.value, None
+        value, cloud, again = record.value, None, False
         if record.headers is not None:
             value, cloud = opened(value, record.headers)
+            again = REPLAYED in record.headers
         fields = decode_event(value, self._most_bytes)
         name = self._name(fields, record, cloud)
         time = self._time_of(fields, record, cloud)
         key = self._key_of(fields, cloud)
-        has_id = self._id is not None or cloud is not None
+        has_id = self._id is not None or cloud is not None or again
         has_time = self._time is not None or (cloud is not None and cloud.time is not None)
         for number, low, high, apply in self._numbers:
             value = fields.get(number)
@@ -104,7 +105,7 @@ class Validator:
             raise Reject(
                 f"an event with the id {shown(name)} was there before", "duplicate", self._id
             )
-        late = has_time and self._late(key or "", time, record)
+        late = has_time and self._late(key or "", time, record, again)
         if has_id:
             self._ids.add(name)
         self._checks.remember(fields, key or "")
@@ -117,7 +118,10 @@ class Validator:
             return _name_in(fields, self._id, "id")
         if cloud is not None:
             return _name_in({"ce_id": cloud.id}, "ce_id", "id")
-        return f"{self._problem}.{record.stream}:{record.partition}:{record.offset}"
+        place = f"{record.partition}:{record.offset}"
+        if record.headers and REPLAYED in record.headers:
+            place = record.headers[REPLAYED][:MAX_NAME].decode(errors="replace")
+        return f"{self._problem}.{record.stream}:{place}"
 
     def _key_of(self, fields: Mapping[str, Any], cloud: Attributes | None) -> str | None:
         if self._key is not None:
@@ -164,14 +168,14 @@ class Validator:
                 self._time,
             )
 
-    def _late(self, key: str, time: datetime, record: Record) -> bool:
-        """Whether the key's event time goes back; it moves on otherwise."""
+    def _late(self, key: str, time: datetime, record: Record, again: bool) -> bool:
+        """Whether the key's event time goes back; it moves on otherwise. A replayed event may."""
         now_us = microseconds(time)
-        if self._watermarks.counts:
+        if self._watermarks.counts and not again:
             self._not_behind(now_us, record)
         newest_us = self._newest.newest_us(key)
         late = newest_us is not None and now_us < newest_us
-        if newest_us is not None and now_us < newest_us - self._backwards_us:
+        if newest_us is not None and now_us < newest_us - self._backwards_us and not again:
             before = EPOCH + timedelta(microseconds=newest_us)
             of = f" of {shown(key)}" if key else ""
             raise Reject(

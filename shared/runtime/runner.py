@@ -113,7 +113,8 @@ class Runner:
         """
         while True:
             fused = self._current()
-            stored = self._log.read(fused.inputs, self._position, self._suspects.limit)
+            position = self._position
+            stored = self._log.read(fused.inputs, position, self._suspects.limit)
             if not stored:
                 return 0
             self._fused = None  # whatever happens below, half-changed stages are never used again
@@ -124,7 +125,7 @@ class Runner:
             except Exception as error:  # noqa: BLE001  whatever a record makes a stage raise
                 why = self._suspects.failed(stored, error, fused.running)
                 self.checkpoint()  # from here on each rebuild is a restore
-                if why is not None:
+                if why is not None and self._position == position:
                     return self._refuse(stored[0], why)
             else:
                 self._suspects.passed(stored)
@@ -133,7 +134,7 @@ class Runner:
 
     def _refuse(self, record: Record, why: Reject) -> int:
         """Put the rejection of `record` in its place; always with a checkpoint."""
-        fused = self._current()
+        fused = self.fused
         self._fused = None
         self._commit(fused, [record], fused.refuse(record, why), due=True)
         return 1
