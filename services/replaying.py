@@ -9,12 +9,12 @@ import base64
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from msgspec.structs import replace
 
+from services import discover
 from services.inspection import Run
-from services.validator.core import Validator
 from shared import wiring
 from shared.errors import UsageError
 from shared.log.port import Append, Log
@@ -25,7 +25,7 @@ from shared.problem.naming import event_key
 from shared.problem.spec import Problem
 from shared.rejecting import REPLAYED
 from shared.settings import load
-from shared.stage import Record
+from shared.stage import Record, Stage, Tools
 
 GROUP = "replay"
 _PAGE = 1_000
@@ -70,7 +70,7 @@ def replay(
 def judged(log: Log, problem: Problem, check: str, numbers: frozenset[int]) -> Iterator[Again]:
     """Every rejected record that is asked for (no number: all), with what would become of it."""
     done = {int(name) for name in log.checkpoint(GROUP).entries}
-    validator = Validator(problem)
+    judge = _judge(problem)
     topic = f"{problem.name}.{EVENTS}"
     for number, row in _rejected(log):
         if (numbers and number not in numbers) or (check and row.check != check):
@@ -82,7 +82,7 @@ def judged(log: Log, problem: Problem, check: str, numbers: frozenset[int]) -> I
         elif row.check == "duplicate":
             yield Again(number, "duplicate", "an event of its id was taken")
         else:
-            yield _tried(number, _event(log, row), validator, row)
+            yield _tried(number, _event(log, row), judge, row)
 
 
 def send(log: Log, problem: Problem, found: Iterable[Again]) -> None:
@@ -99,10 +99,17 @@ def send(log: Log, problem: Problem, found: Iterable[Again]) -> None:
             transaction.save([(str(one.number), b"1") for one in part], {})
 
 
-def _tried(number: int, event: Record | None, validator: Validator, row: Rejected) -> Again:
+def _judge(problem: Problem) -> Stage:
+    """A fresh stage of the service that decides on events; it asks nothing of the outside."""
+    (build,) = (s.build for s in discover() if EVENTS in s.reads and VALID in s.writes)
+    assert build is not None
+    return build(problem, cast(Tools, None))
+
+
+def _tried(number: int, event: Record | None, judge: Stage, row: Rejected) -> Again:
     if event is None:
         return Again(number, "bytes gone", "it was long, and the log holds it no longer")
-    (out,) = validator.handle([event])
+    (out,) = judge.handle([event])
     if out.stream is VALID:
         return Again(number, "passes", row.reason, event)
     return Again(number, f"rejected: {out.value.check}", out.value.reason)

@@ -136,14 +136,18 @@ class Runner:
         """Put the rejection of `record` in its place; always with a checkpoint."""
         fused = self.fused
         self._fused = None
-        self._commit(fused, [record], fused.refuse(record, why), due=True)
+        self._commit(fused, [record], fused.refuse(record, why), refused=True)
         return 1
 
     def _commit(
-        self, fused: Fused, batch: Sequence[Record], produced: Sequence[Record], due: bool = False
+        self,
+        fused: Fused,
+        batch: Sequence[Record],
+        produced: Sequence[Record],
+        refused: bool = False,
     ) -> None:
         position = advanced(self._position, batch)
-        due = due or self._since_checkpoint + len(batch) >= self._checkpoint_every
+        due = refused or self._since_checkpoint + len(batch) >= self._checkpoint_every
         written = [record for record in produced if record.stream not in self._passed_on]
         with self._log.begin(self._group) as transaction:
             transaction.append(self._append(record) for record in written)
@@ -153,7 +157,7 @@ class Runner:
         self._position = position
         self._since_checkpoint = 0 if due else self._since_checkpoint + len(batch)
         self._fused = fused
-        self._tell([*batch, *written])
+        self._tell(written if refused else [*batch, *written])
         if due:
             self._trim(fused)
 
