@@ -12,7 +12,7 @@ from services.console import policy
 from services.console.core import Board
 from services.console.drawing import scores, told
 from services.console.story import story
-from services.console.view import ScoreRow, figures, score_rows
+from services.console.view import ScoreRow, figures, honesty, score_rows
 from services.console.words import count, counted, duration, moment, share
 
 
@@ -21,7 +21,12 @@ def closing(board: Board, summary: Mapping[str, Any]) -> RenderableType:
     counts = board.counts
     rows = score_rows(board)
     head = Text(f"{board.problem.name}: {board.problem.goal}", style="bold")
-    parts: list[RenderableType] = [Text(), head, Text(), _numbers(board, summary)]
+    parts: list[RenderableType] = [
+        Text(),
+        head,
+        Text(),
+        _numbers(board, summary, honesty(rows[0])),
+    ]
     if rows[0].n:
         parts += [Text(), scores(board, rows), _explained(board, rows)]
     parts += [Text(), *_happened(board)]
@@ -30,7 +35,7 @@ def closing(board: Board, summary: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _numbers(board: Board, summary: Mapping[str, Any]) -> Table:
+def _numbers(board: Board, summary: Mapping[str, Any], honest: str) -> Table:
     counts = board.counts
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), show_edge=False)
     table.add_column(style="dim", no_wrap=True)
@@ -55,6 +60,8 @@ def _numbers(board: Board, summary: Mapping[str, Any]) -> Table:
             f"{duration(board.delay_s.quantile(0.5))} after their event (median), "
             + (f"{counted(int(behind), 'event')} later" if behind else "before the next event"),
         )
+    if honest:
+        table.add_row("how sure", honest)
     if summary.get("events_per_second") is not None:
         table.add_row(
             "speed",

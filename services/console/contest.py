@@ -96,12 +96,16 @@ class Contest:
         missed = None if given is None else surprise(given.get(label, 0.0))
         loss = self._published.take_class(label, mine, missed)
         self._of(self._by_model, outcome.model).take_class(label, mine, missed)
+        if given is not None:
+            self._published.take_chances(label, mine, given)
         for version, answer in (outcome.shadow or {}).items():
             probabilities = answer.get("probabilities")
             missed = None if probabilities is None else surprise(probabilities.get(label, 0.0))
             score = self._of(self._shadows, version)
             said_so = said_class(answer.get("prediction"))
             score.gain += score.take_class(label, said_so, missed) - loss
+            if probabilities is not None:
+                score.take_chances(label, said_so, probabilities)
         if said is not None:
             chances = baselines.chances(said, label)
             for score, answer, p in zip(self._scores, said.answers, chances, strict=True):
@@ -114,6 +118,7 @@ class Contest:
         if not (finite(label) and finite(mine)):
             return
         loss = self._published.take_number(label, mine)
+        self._published.take_interval(label, outcome.interval)
         self._of(self._by_model, outcome.model).take_number(label, mine)
         for version, answer in (outcome.shadow or {}).items():
             theirs = as_number(answer.get("prediction"))

@@ -3,13 +3,20 @@
 The figures are `shared/evaluation`'s; only their sums are gathered here, without an array an outcome.
 """
 
+from collections.abc import Mapping
 from math import log
 from typing import cast
 
 import msgspec
 import numpy as np
 
-from shared.evaluation.metrics import LEAST_PROBABILITY, ClassMetrics, NumberMetrics
+from shared.evaluation.metrics import (
+    ECE_BINS,
+    LEAST_PROBABILITY,
+    ClassMetrics,
+    NumberMetrics,
+    calibration_error,
+)
 from shared.messages.labels import class_key
 from shared.messages.types import Value
 
@@ -20,8 +27,10 @@ class Score(msgspec.Struct):
     """Sums over one contestant's scored outcomes.
 
     `loss` is what the chart shows: 1 for a wrong class, the absolute error of a number. `gain` is this
-    loss minus the champion's on the same outcomes. A class score counts (true, said) in `pairs`;
-    a number score keeps `squared` and the labels' `mean` and `deviation` (Welford).
+    loss minus the champion's on the same outcomes. A class score counts (true, said) in `pairs`, and
+    of answers with all their probabilities `brier` and the `bins` of `calibration_error`; a number
+    score keeps `squared`, the labels' `mean` and `deviation` (Welford), and of the intervals `given`
+    how many `held` the label and their `width`.
     """
 
     n: int = 0
@@ -33,6 +42,11 @@ class Score(msgspec.Struct):
     squared: float = 0.0
     mean: float = 0.0
     deviation: float = 0.0
+    brier: float = 0.0
+    bins: list[float] = []
+    given: int = 0
+    held: int = 0
+    width: float = 0.0
 
     def take_class(self, label: str, said: str | None, surprise: float | None) -> float:
         """Score one class answer; its loss. `surprise`: that of the true class (`surprise`)."""
@@ -46,6 +60,27 @@ class Score(msgspec.Struct):
             return 0.0
         self.loss += 1.0
         return 1.0
+
+    def take_chances(self, label: str, said: str | None, p: Mapping[str, float]) -> None:
+        """How honest the probabilities of one answer were: Brier score and calibration."""
+        if said is None:
+            return
+        if not self.bins:
+            self.bins = [0.0] * (3 * ECE_BINS)
+        self.brier += sum(x * x for x in p.values()) - 2 * p.get(label, 0.0) + 1
+        confidence = min(p.get(said, 0.0), 1.0)
+        place = 3 * min(int(confidence * ECE_BINS), ECE_BINS - 1)
+        self.bins[place] += 1
+        self.bins[place + 1] += confidence
+        self.bins[place + 2] += said == label
+
+    def take_interval(self, label: float, interval: tuple[float, float] | None) -> None:
+        """Whether the published interval held the label, ends included."""
+        if interval is not None:
+            low, high = interval
+            self.given += 1
+            self.held += low <= label <= high
+            self.width += high - low
 
     def take_number(self, label: float, said: float) -> float:
         """Score one number; its absolute error."""
@@ -64,11 +99,17 @@ class Score(msgspec.Struct):
             return {}
         if regression:
             numbers = NumberMetrics()
-            numbers.sums[:5] = (self.n, self.loss, self.squared, self.mean, self.deviation)
+            numbers.sums[:] = (
+                *(self.n, self.loss, self.squared, self.mean, self.deviation),
+                *(self.given, self.held, self.width),
+            )
             return numbers.figures()
         found = _class_figures(self.pairs, self.n, self.n - self.loss)
         if self.log_n:
             found["log_loss"] = self.log_loss / self.log_n
+        if self.bins:
+            found["brier"] = self.brier / sum(self.bins[::3])
+            found["ece"] = calibration_error(self.bins)
         return found
 
 

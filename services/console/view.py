@@ -8,6 +8,7 @@ from services.console.contest import PUBLISHED
 from services.console.core import Board
 from services.console.timeline import Point, half_width, newest
 from services.console.words import Figure, count, counted, duration, moment, number, rate, share
+from shared.models.port import COVERAGE
 
 KINDS = {"majority": "says the most frequent class so far", "mean": "says the mean label so far"}
 MEANING = KINDS | {
@@ -118,6 +119,23 @@ def figures(board: Board, rows: Sequence[ScoreRow]) -> list[Figure]:
         _rate(board),
         _labels(board),
     ]
+
+
+def honesty(row: ScoreRow) -> str:
+    """How far the published uncertainty can be trusted, in words; nothing where none was published."""
+    found = row.figures
+    if "ece" in found:
+        return (
+            f"stated confidence is {100 * found['ece']:.1f} points from the share of right answers "
+            f"(expected calibration error); Brier score {number(found['brier'])}, log loss "
+            f"{number(found['log_loss'])}: less is better"
+        )
+    if "coverage" in found:
+        return (
+            f"{share(found['coverage'], 1)} of the labels fell into the published intervals (they aim "
+            f"at {share(COVERAGE, 1)}), which are {number(found['width'])} wide on average"
+        )
+    return ""
 
 
 def _metric(board: Board) -> str:

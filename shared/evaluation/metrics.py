@@ -59,6 +59,17 @@ def _add_class(sums: F64, label: int, predicted: int, p: F64, before: int, facto
 add_class: Any = njit(cache=True)(_add_class)
 
 
+def calibration_error(bins: npt.ArrayLike) -> float:
+    """Expected calibration error (Naeini, Cooper & Hauskrecht 2015): how far stated confidence is from
+    the share of right answers, bin by bin; 0 is honest, or nothing was said.
+
+    `bins`: for each of `ECE_BINS` equal bins of confidence its weight, summed confidence and hits.
+    """
+    weight, confidence, hits = np.asarray(bins, np.float64).reshape(ECE_BINS, 3).T
+    total = float(weight.sum())
+    return float(np.abs(confidence - hits).sum()) / total if total > 0 else 0.0
+
+
 class ClassMetrics:
     """Accuracy, kappa, log loss, Brier score and calibration error of class predictions.
 
@@ -117,14 +128,13 @@ class ClassMetrics:
             return {}
         confusion = self.confusion
         chance = float(confusion.sum(0) @ confusion.sum(1)) / weight**2
-        bins = self.sums[-3 * ECE_BINS :].reshape(ECE_BINS, 3)
         return {
             "accuracy": hits / weight,
             "kappa": _over(hits / weight, chance),
             "kappa_no_change": _over(hits / weight, unchanged / weight),
             "log_loss": log_loss / weight,
             "brier": brier / weight,
-            "ece": float(np.abs(bins[:, 1] - bins[:, 2]).sum()) / weight,
+            "ece": calibration_error(self.sums[-3 * ECE_BINS :]),
         }
 
 

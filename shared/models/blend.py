@@ -2,10 +2,15 @@
 
 The hedge weighs experts by their recent squared error. Two least-squares members (forgetting .9995
 and .995) correct it by the experts' differences from it. The three are averaged by their recent
-squared error on what they SAID. The answer's interval is the answer +- a half width that tracks the
-90 % quantile of the absolute error (online quantile tracking, the scale-free form of adaptive
-conformal inference, Gibbs & Candes 2021): on any stream the share of misses goes to 10 % of the
-labels.
+squared error on what they SAID.
+
+The answer's interval is the answer +- `width` times how far off it may be expected to be: the best
+expert's recent error and the experts' disagreement on this very event. `width` moves by what the
+PUBLISHED interval did when the label comes, early or late: by .9 steps up on a miss, by .1 down on a
+hit (adaptive conformal inference, Gibbs & Candes 2021, on the quantile itself: Angelopoulos, Candes &
+Tibshirani 2023, and with steps that fall to a floor: Angelopoulos, Barber & Bates 2024). On ANY stream
+the share of misses over n labels is within log(WIDEST / NARROWEST) / (.02 n) of 10 % while the width
+stays between those two, and below it where it rests on NARROWEST.
 """
 
 import math
@@ -13,18 +18,22 @@ import math
 import numpy as np
 from numba import njit
 
-from shared.models.port import F32, F64, FAST, I64
+from shared.models.port import COVERAGE, F32, F64, FAST, I64
 from shared.models.rls import dot, rls_step
 
 FORGET = np.array([0.9995, 0.995])
 N_MEMBERS = 3  # two least squares, the hedge
-ANSWER = 3  # the row of `members` that holds the answer itself
+ANSWER, HALF = 3, 4  # the rows of `members` that hold the answer itself, and half its interval
+N_ROWS = 5
 E_MEMORY, R_MEMORY = 100.0, 300.0  # labels: experts' and members' squared errors
 E_SHARP, R_SHARP = 4.0, 20.0
 CUT = 5.0  # errors of the best expert that a difference may be
-MISS = 0.1  # share of targets outside the interval
-TINY = 1e-12
-N_DONE, HALF_WIDTH = 0, 1  # places in `track`
+MISS = 1.0 - COVERAGE  # share of targets outside the interval
+LARGEST_SQUARE = 1e300  # a target may be any finite number, its square not
+N_DONE, WIDTH = 0, 1  # places in `track`
+FIRST_WIDTH = 1.645  # of a normal distribution's deviations
+NARROWEST, WIDEST = 1e-3, 1e6
+LEAST_STEP = 0.02
 CALIBRATED = 30  # labels before an interval is given
 
 
@@ -38,6 +47,12 @@ def shares(error: F64, sharp: float, out: F64) -> None:
         total += out[e]
     for e in range(error.shape[0]):
         out[e] /= total
+
+
+@njit(cache=True, fastmath=FAST)
+def squared(off: float) -> float:
+    """`off` squared, and always finite."""
+    return min(LARGEST_SQUARE, off * off)
 
 
 @njit(cache=True, fastmath=FAST)
@@ -57,10 +72,20 @@ def _unit(error: F64) -> float:
 
 
 @njit(cache=True, fastmath=FAST)
+def expected_error(said: F32, columns: I64, share: F64, base: float, unit: float) -> float:
+    """The best expert's recent error and the experts' spread around `base`, as one deviation."""
+    spread = 0.0
+    for e in range(columns.shape[0]):
+        off = said[columns[e], 0] - base
+        spread += share[e] * off * off
+    return math.sqrt(unit * unit + spread)
+
+
+@njit(cache=True, fastmath=FAST)
 def predict_block(
-    said: F32, columns: I64, w: F64, error: F64, missed: F64, members: F32, mean: F64
+    said: F32, columns: I64, w: F64, error: F64, missed: F64, track: F64, members: F32, mean: F64
 ) -> None:
-    """Fill `members` [n, 4, 1] and the answer `mean` [n, 1]."""
+    """Fill `members` [n, 5, 1] and the answer `mean` [n, 1]."""
     n_experts = columns.shape[0]
     f, share, mix = np.empty(n_experts), np.empty(n_experts), np.empty(N_MEMBERS)
     shares(error, E_SHARP, share)
@@ -75,27 +100,25 @@ def predict_block(
             answer += mix[r] * one
         members[i, N_MEMBERS - 1, 0] = base
         members[i, ANSWER, 0] = answer
+        members[i, HALF, 0] = track[WIDTH] * expected_error(said[i], columns, share, base, unit)
         mean[i, 0] = answer
 
 
 @njit(cache=True, fastmath=FAST)
-def _track(track: F64, miss: float) -> None:
-    """Move the half width: up a lot on a miss, down a little on a hit, in proportion to itself."""
+def _track(track: F64, missed: bool) -> None:
+    """Move the width: up a lot on a miss, down a little on a hit, in proportion to itself."""
     track[N_DONE] += 1.0
-    step = max(0.02, 1.0 / math.sqrt(track[N_DONE]))
-    if track[HALF_WIDTH] <= 0.0:
-        track[HALF_WIDTH] = miss
-        return
-    outside = 1.0 if miss > track[HALF_WIDTH] else 0.0
-    track[HALF_WIDTH] *= math.exp(step * (outside - MISS))
+    step = max(LEAST_STEP, 1.0 / math.sqrt(track[N_DONE]))
+    width = track[WIDTH] * math.exp(step * ((1.0 if missed else 0.0) - MISS))
+    track[WIDTH] = min(WIDEST, max(NARROWEST, width))
 
 
 @njit(cache=True, fastmath=FAST)
 def _judge(missed: F64, track: F64, members: F32, y: float) -> None:
     for r in range(N_MEMBERS):
         off = members[r, 0] - y
-        missed[r] += (off * off - missed[r]) / min(R_MEMORY, track[N_DONE] + 1.0)
-    _track(track, abs(members[ANSWER, 0] - y))
+        missed[r] += (squared(off) - missed[r]) / min(R_MEMORY, track[N_DONE] + 1.0)
+    _track(track, abs(members[ANSWER, 0] - y) > members[HALF, 0])
 
 
 @njit(cache=True, fastmath=FAST)
@@ -120,4 +143,4 @@ def learn_block(
         seen[0] += 1.0
         for e in range(n_experts):
             off = said[i, columns[e], 0] - y[i]
-            error[e] += (off * off - error[e]) / min(E_MEMORY, seen[0])
+            error[e] += (squared(off) - error[e]) / min(E_MEMORY, seen[0])

@@ -22,23 +22,25 @@ class BlendStacker:
         self.inverse = np.tile(np.eye(n), (members, 1, 1))
         self.error = np.zeros(n)
         self.missed = np.zeros(blend.N_MEMBERS)
-        self.track = np.zeros(2)
+        self.track = np.array([0.0, blend.FIRST_WIDTH])
         self.seen = np.zeros(1)
 
     def predict_many(self, said: F32, columns: I64) -> Verdict:
         """The answer, and its interval once 30 of its answers were judged."""
-        members = np.empty((len(said), blend.N_MEMBERS + 1, 1), np.float32)
+        members = np.empty((len(said), blend.N_ROWS, 1), np.float32)
         mean = np.empty((len(said), 1))
-        blend.predict_block(said, columns, self.weights, self.error, self.missed, members, mean)
+        blend.predict_block(
+            said, columns, self.weights, self.error, self.missed, self.track, members, mean
+        )
         if self.track[blend.N_DONE] < blend.CALIBRATED:
             return Verdict(mean, members)
-        half: F64 = np.array([-1.0, 1.0]) * self.track[blend.HALF_WIDTH]
+        half: F64 = members[:, blend.HALF] * np.array([-1.0, 1.0])
         return Verdict(mean, members, mean + half)
 
     def learn_many(self, said: F32, columns: I64, members: F32 | None, y: Labels) -> None:
         """Learn in order."""
         if members is None:
-            members = np.zeros((0, blend.N_MEMBERS + 1, 1), np.float32)
+            members = np.zeros((0, blend.N_ROWS, 1), np.float32)
         blend.learn_block(
             said, columns, members, y, self.weights, self.inverse, self.error, self.missed,
             self.track, self.seen,

@@ -19,6 +19,9 @@ Labels = npt.NDArray[Any]  # int64 class indices, or float64 targets
 Arrays = Mapping[str, npt.NDArray[np.generic]]
 State = dict[str, npt.NDArray[np.generic]]
 
+COVERAGE = 0.9
+"""The share of labels that prediction intervals are to hold."""
+
 # Sums may be reordered and contracted; NaN and infinity keep their meaning.
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 

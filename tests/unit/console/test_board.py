@@ -13,6 +13,8 @@ from sklearn.metrics import cohen_kappa_score, log_loss, mean_absolute_error, r2
 from services.console.core import Board
 from services.console.ledger import LAST_REJECTED
 from services.console.snapshot import view_of
+from services.console.view import honesty
+from shared.evaluation.metrics import ClassMetrics
 from shared.messages.codec import encode
 from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import ModelEvent, Outcome, Prediction
@@ -81,6 +83,12 @@ def test_figures_are_those_of_a_plain_recount(records: list[Record]) -> None:
     assert metrics["accuracy"] == pytest.approx(np.mean(np.array(truth) == said))
     assert metrics["kappa"] == pytest.approx(cohen_kappa_score(truth, said))
     assert metrics["log_loss"] == pytest.approx(log_loss(truth, chances))
+    right = np.array(truth) == 1
+    assert metrics["brier"] == pytest.approx(np.mean(2 * (np.array(chances) - right) ** 2))
+    recount = ClassMetrics(2)
+    for label, answer, p in zip(truth, said, chances, strict=True):
+        recount.update(int(label), int(answer), [1 - p, p])
+    assert metrics["ece"] == pytest.approx(recount.figures()["ece"])
 
 
 def test_baselines_are_those_of_evaluation(records: list[Record]) -> None:
@@ -174,7 +182,7 @@ def test_regression_figures() -> None:
         }  # fmt: skip
         prediction = Prediction(
             id=str(i), time=START + STEP * i, prediction=answer, model="v1", features=features,
-            feature_set="f",
+            feature_set="f", interval=None if i < 30 else (answer - 9, answer + 9),
         )  # fmt: skip
         oracle.predict(str(i), features, {"double": label})
         oracle.learn(str(i), label)
@@ -184,6 +192,10 @@ def test_regression_figures() -> None:
     summary = board.summary()
     assert summary["metrics"]["mae"] == pytest.approx(mean_absolute_error(truth, said))
     assert summary["metrics"]["r2"] == pytest.approx(r2_score(truth, said))
+    held = np.abs(truth - said)[30:] <= 9
+    assert summary["metrics"]["coverage"] == pytest.approx(held.mean())
+    assert summary["metrics"]["width"] == pytest.approx(18)
+    assert f"{100 * held.mean():.1f} % of the labels" in honesty(view_of(board).scores[0])
     for name, figures in oracle.figures().items():
         assert summary["baselines"][name] == pytest.approx(figures), name
     entries = {key: value for key, value in board.changes() if value is not None}

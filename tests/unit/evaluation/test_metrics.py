@@ -49,6 +49,20 @@ def test_number_figures_are_sklearns_even_far_from_zero() -> None:
     assert f["r2"] == pytest.approx(sk.r2_score(y, p))
 
 
+def test_intervals_are_counted_where_they_were_given() -> None:
+    m = NumberMetrics()
+    m.update(1.0, 1.5)
+    assert "coverage" not in m.figures()
+    m.update(1.0, 1.5, (1.0, 2.0))
+    m.update(3.0, 1.5, (1.0, 4.0))
+    m.update(5.0, 1.5, (1.0, 2.0))
+    other = NumberMetrics()
+    other.update(9.0, 1.5, (1.0, 2.0))
+    m.merge(other)
+    assert m.figures()["coverage"] == pytest.approx(0.5)
+    assert m.figures()["width"] == pytest.approx(6 / 4)
+
+
 def test_merging_two_halves_is_the_whole() -> None:
     y, predicted, p = stream(200, 3)
     whole, parts = ClassMetrics(3), [ClassMetrics(3), ClassMetrics(3)]
