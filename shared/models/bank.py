@@ -8,6 +8,7 @@ import numpy as np
 from shared.models.anchors import anchor_of
 from shared.models.arrival import Arrivals
 from shared.models.gaps import Gaps
+from shared.models.naps import Naps
 from shared.models.port import (
     F32,
     F64,
@@ -62,6 +63,11 @@ class Bank:
             name: table[name](n_features, self.n_classes, seed + place)
             for place, name in enumerate(experts or default_experts(task))
         }
+        columns = [len(expert.names) for expert in self.experts.values()]
+        self.naps = Naps(
+            np.repeat(np.arange(len(columns)), columns).tolist(),
+            [expert.costly for expert in self.experts.values()],
+        )
         self.anchors: dict[str, Anchor] = {}
         self._name_columns()
 
@@ -79,8 +85,11 @@ class Bank:
         rows = self._rows(x, arrival, learn=False)
         out = np.empty((len(x), len(self.names), self.n_classes), np.float32)
         first = 0
-        for expert in self.experts.values():
-            expert.predict_into(rows, out, first)
+        for expert, awake in zip(self.experts.values(), self.naps.awake, strict=True):
+            if awake:
+                expert.predict_into(rows, out, first)
+            else:
+                out[:, first : first + len(expert.names)] = 1.0 / self.n_classes
             first += len(expert.names)
         for anchor in self.anchors.values():
             said = anchor.predict_many(x)
@@ -96,8 +105,9 @@ class Bank:
         kind = np.float64 if self.task == "regression" else np.int64
         rows = self._rows(np.ascontiguousarray(x, np.float64), arrival, learn=True)
         y = np.ascontiguousarray(y, kind)
-        for expert in self.experts.values():
-            expert.learn_many(rows, y)
+        for expert, awake in zip(self.experts.values(), self.naps.awake, strict=True):
+            if awake:
+                expert.learn_many(rows, y)
 
     def _rows(self, x: F64, arrival: Arrival, learn: bool) -> Rows:
         view = arrival.view.astype(np.float64)
@@ -131,6 +141,7 @@ class Bank:
         """The whole state as plain arrays."""
         state: State = {"classes": np.array([self.n_classes])}
         state |= {f"arrivals/{name}": array for name, array in self.arrivals.snapshot().items()}
+        state |= {f"naps/{name}": array for name, array in self.naps.snapshot().items()}
         state |= {f"gaps/{name}": array for name, array in self.gaps.snapshot().items()}
         for key, expert in self.experts.items():
             state |= {f"expert/{key}/{name}": a for name, a in expert.snapshot().items()}
@@ -144,6 +155,7 @@ class Bank:
         """Continue, bit for bit, where the snapshot was taken (of a bank made alike)."""
         self.grow(int(arrays["classes"][0]))
         self.arrivals.restore(branch(arrays, "arrivals"))
+        self.naps.restore(branch(arrays, "naps"))
         self.gaps.restore(branch(arrays, "gaps"))
         for key, expert in self.experts.items():
             expert.restore(branch(arrays, f"expert/{key}"))

@@ -38,6 +38,7 @@ class Forest(Expert):
     """One column. Memory: 20 trees of at most `max_nodes` nodes; a snapshot holds used nodes only."""
 
     arrays = ("judged", "behind")
+    costly = True
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = ("forest",)

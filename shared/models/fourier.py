@@ -121,6 +121,7 @@ class Fourier(Expert):
     """
 
     arrays = ("weights", "squares")
+    costly = True
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = tuple(f"fourier-{step}" for step in STEPS)

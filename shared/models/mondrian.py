@@ -32,6 +32,7 @@ class MondrianForest(Expert):
     """One column a horizon. Memory: at most 120 MB, touched as trees grow."""
 
     arrays = ("scale", "moments")
+    costly = True
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = tuple(f"mondrian-{h or 'long'}" for h in HORIZONS)

@@ -17,6 +17,7 @@ class OnView(Expert):
         seed: int,
     ) -> None:
         self.expert = make(view_width(n_features), n_classes, seed)
+        self.costly = self.expert.costly
         self.names = tuple(f"view-{name}" for name in self.expert.names)
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:

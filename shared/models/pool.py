@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.models.bank import Bank, branch
+from shared.models.logit_stacker import floor_of
 from shared.models.port import (
     F32,
     F64,
@@ -109,14 +110,33 @@ class Pool:
             ValueError: a label is not finite, or no known class (`grow` first).
         """
         y = self._checked(y)
-        self.bank.learn_many(x, y, arrival)
         names = self.layouts.get(self.layout if layout is None else layout, ())
         said = self._aligned(said, names)
+        members = {version: _with_classes(own, self.n_classes) for version, own in members.items()}
+        start = 0
+        while start < len(y):  # who sleeps may change in between
+            part = slice(start, start + self.bank.naps.room)
+            own = {version: said_then[part] for version, said_then in members.items()}
+            self._learn(x[part], y[part], said[part], own, arrival.of(part))
+            start = part.stop
+
+    def _learn(
+        self, x: F64, y: Labels, said: F32, members: Mapping[str, F32], arrival: Arrival
+    ) -> None:
+        """At most as many events as there are up to the next decision of the naps."""
+        self.bank.learn_many(x, y, arrival)
         for version, stacker in self.versions.items():
-            own = members.get(version)
-            if own is not None:
-                own = _with_classes(own, self.n_classes)
-            stacker.learn_many(said, own, y, self._columns[version])
+            stacker.learn_many(said, members.get(version), y, self._columns[version])
+        if self.task != "regression":
+            self._nap(said, y)
+
+    def _nap(self, said: F32, y: I64) -> None:
+        """Judge the experts by their part in the champion's mix, without its anchors."""
+        naps = self.bank.naps
+        own = self.bank.names[: len(naps.family)]
+        if naps.judge(said[:, : len(own)], y, floor_of(self.n_classes)):
+            weights = self.versions[self.champion].weights
+            naps.decide(np.array([weights.get(name, 0.0) for name in own]))
 
     def _checked(self, y: Labels) -> Labels:
         if self.task == "regression":

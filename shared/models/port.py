@@ -53,11 +53,13 @@ class Rows(NamedTuple):
 class Expert:
     """One family of incremental models: one or more columns of what the bank says.
 
-    A subclass lists its state in `arrays` (attribute names), so that snapshots are plain arrays.
+    A subclass lists its state in `arrays` (attribute names), so that snapshots are plain arrays. One
+    that is `costly` (more than 2 us an event) sleeps where it adds nothing (`naps.py`).
     Learning goes event by event in order; no result may depend on where a block ends.
     """
 
     arrays: ClassVar[tuple[str, ...]] = ()
+    costly: bool = False
     names: tuple[str, ...]
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:

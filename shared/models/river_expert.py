@@ -101,6 +101,8 @@ class RiverExpert(Expert):
     `scaled`: it is given scaled features (linear models), else they keep their unit (trees).
     """
 
+    costly = True
+
     def __init__(self, name: str, make: Callable[[], Any], scaled: bool = False) -> None:
         self.names = (name,)
         self.model = make()
