@@ -60,22 +60,18 @@ def run(options: Options) -> None:
     if options.fresh:
         _empty(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
-    claim(
-        data_dir,
-        options.problem.read_bytes(),
-        str(path.resolve()) if path else "http",
-        problem,
-        load(),
-    )
+    made_up = path is None and _generates(problem)
+    where = str(path.resolve()) if path else "generated" if made_up else "http"
+    settings = load()
+    claim(data_dir, options.problem.read_bytes(), where, problem, settings)
     waiters = Waiters(problem.name) if _is_served(options) else None
     beside = [waiters] if waiters else []
-    settings = load()
     embedded = Embedded(problem, data_dir, settings, options.batch_size, beside)
     try:
         if waiters:
             waiters.begin(embedded.log.ends)
         source = None
-        if path is not None:
+        if path is not None or made_up:
             source = Replay(path, options.labels, problem, speed)
         _drive(embedded, source, options, settings, waiters)
     finally:
@@ -127,17 +123,21 @@ def _drive(
 
 
 def _events_path(options: Options, problem: Problem) -> Path | None:
-    """The file to replay; None: events come over HTTP.
+    """The file to replay; None: events are generated, or come over HTTP.
 
     Raises:
         UsageError: the file is missing.
     """
     path = options.events
-    if path is None and problem.source is not None:
+    if path is None and problem.source is not None and problem.source.path is not None:
         path = options.problem.parent / problem.source.path
     if path is not None and not path.is_file():
         raise UsageError(f"{path}: there is no such file of events; name one with --events FILE")
     return path
+
+
+def _generates(problem: Problem) -> bool:
+    return problem.source is not None and problem.source.generate is not None
 
 
 def _empty(data_dir: Path) -> None:

@@ -47,7 +47,8 @@ def parse_speed(text: str) -> float | None:
 
 
 class Replay:
-    """A file of events, and one of labels where there is one, handed out when they are due.
+    """A file of events (None: the declared generator), and one of labels where there is one, handed
+    out when they are due.
 
     `speed` is event seconds per wall second; None: as fast as they are taken. The first arrival
     after `skip` sets the pace. The order depends neither on the speed nor on how many are taken.
@@ -58,7 +59,7 @@ class Replay:
 
     def __init__(
         self,
-        events: Path,
+        events: Path | None,
         labels: Path | None,
         problem: Problem,
         speed: float | None = None,

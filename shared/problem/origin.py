@@ -7,18 +7,22 @@ from typing import Literal
 from pydantic import Field
 
 from shared.problem.cells import UNIX, formatted_time
+from shared.problem.generated import Generate, generate_mistakes
 from shared.problem.inputs import Duration, Name, Part
 from shared.problem.mistakes import Mistake, Path
 from shared.problem.times import EPOCH
 
 
 class Source(Part):
-    """Where `headrace run` finds events when `--events` is not given; relative to this file.
+    """Where `headrace run` finds events when `--events` is not given: a file (relative to this one), or
+    a generator.
 
-    All but `path` and `tick` says how a file is written; it holds for `--events` too.
+    All but `path`, `generate` and `tick` says how a file is written; it holds for `--events` too.
     """
 
-    path: str
+    path: str | None = None
+    generate: Generate | None = None
+    """Made-up events with changes at known places, instead of a file."""
     tick: Duration = timedelta(hours=1)
     """Event time between two ticks in a replay."""
     delimiter: str | None = Field(None, min_length=1, max_length=1)
@@ -38,6 +42,14 @@ def source_mistakes(source: Source) -> Iterator[Mistake]:
     """What the section's shape cannot say."""
     if source.tick <= timedelta(0):
         yield Mistake(("source", "tick"), "a tick must be positive", "a duration such as 1h")
+    if (source.path is None) == (source.generate is None):
+        yield Mistake(
+            ("source",),
+            "a source needs a file or a generator, one of the two",
+            "`path: events.csv`",
+        )
+    if source.generate is not None:
+        yield from generate_mistakes(source.generate)
     written = source.time_format
     if written is not None and written not in UNIX and not _understood(written):
         yield Mistake(

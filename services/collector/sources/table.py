@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from services.collector.sources.csv_rows import csv_rows
+from services.collector.sources.generated_rows import generated_rows
 from services.collector.sources.jsonl_rows import jsonl_rows
 from services.collector.sources.row import Row
 from shared.errors import UsageError
@@ -25,13 +26,18 @@ SOURCES: dict[str, Callable[[Path, Problem], Iterator[Row]]] = {
 }
 
 
-def rows_of(path: Path, problem: Problem) -> Iterator[Row]:
-    """The rows of the file `path`, one at a time, by its suffix.
+def rows_of(path: Path | None, problem: Problem) -> Iterator[Row]:
+    """The rows of the file `path`, one at a time, by its suffix; None: what `source.generate` declares.
 
     Raises:
         UsageError: there is no such file, or no format for its suffix, or it does not fit `problem`.
     """
-    return SOURCES[kind_of(path)](path, problem)
+    if path is not None:
+        return SOURCES[kind_of(path)](path, problem)
+    generate = problem.source.generate if problem.source else None
+    if generate is None:
+        raise UsageError("There are no events: name a file with --events FILE.")
+    return generated_rows(problem, generate)
 
 
 def kind_of(path: Path) -> str:

@@ -38,7 +38,7 @@ def drafted(sample: Path, *options: str) -> Drafted:
     )
     (path,) = (sample.parent / "out").glob("*.yaml")
     problem = load_problem(path)
-    assert problem.source is not None
+    assert problem.source is not None and problem.source.path is not None
     stage, features = Validator(problem), FeatureSet(problem)
     valid: list[Valid] = []
     rejected: list[Rejected] = []
