@@ -82,4 +82,4 @@ def summary(path: Path, sample: Sample, found: Draft) -> str:
 
 
 def _line(guess: Guess) -> str:
-    return f"  {guess.about:<10} {guess.what} ({guess.why})"
+    return f"  {guess.about:<14} {guess.what} ({guess.why})"

@@ -57,7 +57,7 @@ def windows(
         for column in numeric
         if column.numbers is not None and series.remembers(column.numbers) > _REMEMBERS
     ]
-    season = series.season([numbers for _, numbers in remembering]) if key is None else None
+    season = series.season([numbers for _, numbers in remembering])
     sizes = USUAL_SIZES if season is None else (season, *USUAL_SIZES)
     found: dict[str, Past] = {}
     for column, numbers in remembering:

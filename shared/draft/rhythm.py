@@ -39,6 +39,9 @@ class Series:
         starts = np.flatnonzero(fresh)
         self._place = np.arange(len(keys)) - starts[np.cumsum(fresh) - 1]
         """How many rows of the same key come before."""
+        ends = np.r_[starts[1:], len(keys)]
+        longest = int(np.argmax(ends - starts))
+        self._longest = slice(int(starts[longest]), int(ends[longest]))
         self._target = target[self._order]
 
     def remembers(self, column: F64) -> float:
@@ -55,10 +58,9 @@ class Series:
         return float(np.corrcoef(now, then)[0, 1])
 
     def season(self, columns: Sequence[F64]) -> int | None:
-        """Rows after which most of `columns` come back to what they were."""
-        if not (np.diff(self._place) > 0).all():
-            return None  # several keys: their seasons would have to be told apart
-        found = [lag for column in columns if (lag := _period(column)) is not None]
+        """Rows (of the key with the most of them) after which most of `columns` come back."""
+        rows = self._order[self._longest]
+        found = [lag for column in columns if (lag := _period(column[rows])) is not None]
         if not found:
             return None
         return max(

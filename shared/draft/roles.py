@@ -21,7 +21,7 @@ _TIMES = re.compile(r"(^|_)(time|times|timestamp|ts|date|datetime|day|moment|at|
 _IDS = re.compile(r"(^|_)(id|uuid|guid|key|index|idx|row|no|nr|number|record|sequence|seq)(_|$)")
 _KEYS = re.compile(
     r"(^|_)(id|user|customer|client|account|device|sensor|station|machine|store|shop|symbol|ticker|"
-    r"region|site|host|vehicle|patient|meter|unit|entity|key)(_|$)"
+    r"region|site|room|host|vehicle|patient|meter|unit|entity|key)(_|$)"
 )
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 FEW_CLASSES, MOST_CLASSES = 20, 100

@@ -128,7 +128,8 @@ def _features(
     found += past.features
     if past.season is not None:
         why = "columns come back to what they were"
-        guesses.append(Guess("season", f"{past.season} rows", why, "the sizes of windows"))
+        rows = f"{past.season} rows" + (" of a key" if roles.key is not None else "")
+        guesses.append(Guess("season", rows, why, "the sizes of windows"))
     if not found:
         return []
     for options, why in found:

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
-_WORDS = frozenset({"true", "false", "null", "nan", "inf"})
+_WORDS = frozenset({"true", "false", "null", "nan", "inf", "on", "off", "yes", "no"})
 _COMMENT_FROM = 46
 _LONGEST_COMMENT = 160
 

@@ -214,7 +214,7 @@ def _slow(shape: list[tuple[int | None, int | None]], delay: int, tick: int) -> 
     return [*done, f"end@{clock:g}"]
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(shape=ROWS, skipped=st.integers(0, 60))
 def test_the_kth_arrival_is_always_the_same(
     shape: list[tuple[int | None, int | None]], skipped: int

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from services.collector.sources.samples import sample_of
+from shared.draft.draft import draft
 from shared.errors import UsageError
 from tests.unit.draft.drafting import drafted, written
 
@@ -154,6 +156,17 @@ def test_an_id_a_key_and_windows_per_key(tmp_path: Path) -> None:
     assert found.features[250]["level_minus_mean_10"] == pytest.approx(
         level[250] - mean[250], abs=1e-5
     )
+
+
+def test_a_season_is_found_within_each_key(tmp_path: Path) -> None:
+    n = np.arange(960)
+    swing = np.sin(n // 4 / 24 * 2 * np.pi) * (1 + n % 4) + R.normal(0, 0.1, 960)
+    frame = pd.DataFrame({"room": n % 4, "swing": swing.round(4), "y": (swing > 0).astype(int)})
+    guesses = {
+        guess.about: guess.what
+        for guess in draft(sample_of(csv(tmp_path, frame)), "a", "a").guesses
+    }
+    assert guesses["season"] == "24 rows of a key"
 
 
 def test_noise_gets_no_windows(tmp_path: Path) -> None:
