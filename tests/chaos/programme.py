@@ -49,6 +49,7 @@ class Programme:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
+        self._admins: list[AdminClient] = []
         self.connect()
         self._ends = Consumer(
             {"bootstrap.servers": self.cluster.address, "group.id": "ends", "log_level": 0}
@@ -56,8 +57,13 @@ class Programme:
         self._reads = {service.name: service.reads for service in discover()}
 
     def connect(self) -> None:
-        """Anew: after a restart of the broker this client's questions can stay without an answer."""
-        self._admin = AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
+        """Anew: after a restart of the broker this client's questions can stay without an answer.
+
+        The old ones are kept: one that goes while a question is under way takes the process along.
+        """
+        self._admins.append(
+            AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
+        )
 
     def kill(self, group: str) -> None:
         """kill -9, and a supervisor that starts it again."""
@@ -129,7 +135,9 @@ class Programme:
         ]
         if not ends:
             return {}
-        found = self._admin.list_consumer_group_offsets(wanted)[name].result(2).topic_partitions
+        found = (
+            self._admins[-1].list_consumer_group_offsets(wanted)[name].result(2).topic_partitions
+        )
         at = {(tp.topic, tp.partition): tp.offset for tp in found}
         return {
             f"{tp.topic}/{tp.partition}": (at[tp.topic, tp.partition], end)

@@ -172,14 +172,20 @@ class Producing(threading.Thread):
 class Watching(threading.Thread):
     """A consumer outside Headrace: one topic under `read_committed`, from the start.
 
-    librdkafka can stay silent for ever about a partition whose broker went away while it asked (as its
-    AdminClient does); so after `_SILENT_S` of silence a new client goes on there.
+    librdkafka can stay silent for ever about a partition whose broker went away while it asked: after
+    `_SILENT_S` of silence it is told once more where to go on.
     """
 
     def __init__(self, address: str, topic: str, partitions: int = 1) -> None:
         super().__init__(daemon=True, name="watching")
-        self._address, self._topic = address, topic
+        self._topic = topic
         self._next = dict.fromkeys(range(partitions), 0)
+        self._consumer = Consumer({
+            "bootstrap.servers": address, "group.id": "outside", "enable.auto.commit": False,
+            "isolation.level": "read_committed", "auto.offset.reset": "error",
+            "log_level": 0,
+        })  # fmt: skip
+        self._go_on()
         self.messages: list[dict[str, Any]] = []
         self.arrived: list[float] = []
         self.partitions: list[int] = []
@@ -187,9 +193,9 @@ class Watching(threading.Thread):
         self._over = threading.Event()
 
     def run(self) -> None:
-        consumer, heard = self._consumer(), time.monotonic()
+        heard = time.monotonic()
         while not self._over.is_set():
-            for message in consumer.consume(500, 0.1):
+            for message in self._consumer.consume(500, 0.1):
                 if message.error() is not None:
                     self.errors.append(str(message.error()))
                     continue
@@ -199,18 +205,12 @@ class Watching(threading.Thread):
                 self._next[message.partition()] = message.offset() + 1
                 heard = time.monotonic()
             if time.monotonic() - heard > _SILENT_S:
-                consumer.close()
-                consumer, heard = self._consumer(), time.monotonic()
-        consumer.close()
+                self._go_on()
+                heard = time.monotonic()
+        self._consumer.close()
 
-    def _consumer(self) -> Consumer:
-        consumer = Consumer({
-            "bootstrap.servers": self._address, "group.id": "outside", "enable.auto.commit": False,
-            "isolation.level": "read_committed", "auto.offset.reset": "error",
-            "log_level": 0,
-        })  # fmt: skip
-        consumer.assign([TopicPartition(self._topic, p, at) for p, at in self._next.items()])
-        return consumer
+    def _go_on(self) -> None:
+        self._consumer.assign([TopicPartition(self._topic, p, at) for p, at in self._next.items()])
 
     def wait(self, count: int, limit_s: float, cluster: Cluster | None = None) -> None:
         """Until `count` messages came."""
