@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from shared.models.bank import Bank, branch
+from shared.models.gaps import LARGEST
 from shared.models.logit_stacker import floor_of
 from shared.models.port import (
     F32,
@@ -143,7 +144,7 @@ class Pool:
             target = np.ascontiguousarray(y, np.float64)
             if not np.isfinite(target).all():
                 raise ValueError("a target is not finite: reject it before it reaches the pool")
-            return target
+            return np.clip(target, -LARGEST, LARGEST)  # its square must be a number too
         index = np.ascontiguousarray(y, np.int64)
         if len(index) and not 0 <= index.min() <= index.max() < self.n_classes:
             raise ValueError(
