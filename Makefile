@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos chaos-long kafka redis bench bench-kafka docs lock clean
+.PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos chaos-long dask-long kafka redis bench bench-kafka docs lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,6 +64,9 @@ kafka: setup-dev  ## on a real Kafka (Docker, or Java with Maven): the log's con
 
 chaos-long: setup-dev  ## the long lane on Kafka: 200 kills of each stateful service, a million events; hours
 	HEADRACE_CHAOS=long $(PYTEST) tests/chaos/test_kafka_faults.py -s
+
+dask-long: setup-dev  ## 200 fits on Dask, a worker killed every 5 seconds: none lost, none twice, all as in process
+	HEADRACE_DASK=long $(PYTEST) tests/chaos/test_dask_workers.py -s
 
 redis: setup-dev  ## the online view on a real Redis (Docker, the PATH, or a wheel): killed, emptied, paused, full
 	$(PYTEST) tests/contract/test_online.py tests/contract/test_online_redis.py tests/unit/console/test_online_view.py tests/unit/console/test_lookups.py

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from services.collector.replay import Arrival
-from services.trainer.shell import LocalTraining
+from services.trainer.shell import BackgroundTraining
 from shared import wiring
 from shared.log.port import Append, Log
 from shared.messages.streams import CONTROL
@@ -34,8 +34,12 @@ class Host(ABC):
         self.problem = problem
         self.data_dir = data_dir
         self.inbox = Inbox()
-        self.training = LocalTraining(
-            data_dir / "jobs", self._outcomes, problem, on_trained=self._trained
+        self.training = BackgroundTraining(
+            data_dir / "jobs",
+            self._outcomes,
+            problem,
+            on_trained=self._trained,
+            engine=settings.train_engine,
         )
         self._blobs = wiring.open_blobs(settings.blobs, data_dir)
         keys = wiring.open_keys(settings, data_dir)

@@ -45,3 +45,8 @@ def load() -> Settings:
         if name.startswith(_KAFKA)
     }
     return Settings(kafka=options)
+
+
+def inherited() -> dict[str, str]:
+    """The whole environment, for a process of our own that is started with it."""
+    return dict(os.environ)

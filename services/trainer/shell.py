@@ -1,10 +1,6 @@
 """Where fits run: beside the stream, in a process that can be killed; or, for tests, right here."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -14,10 +10,11 @@ from typing import Any
 
 import msgspec
 
+from services.trainer.backend import open_backend
 from services.trainer.core import version_of
-from services.trainer.request import Answer, FitRequest, FitResult, Task, failed
+from services.trainer.request import Answer, FitRequest, FitResult, Task
 from shared.durable import write_durably
-from shared.errors import Fatal, HeadraceError
+from shared.errors import Fatal
 from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS
 from shared.messages.types import Job
@@ -30,17 +27,8 @@ ReadOutcomes = Callable[[int, int], Sequence[bytes]]
 LIBRARIES = ("numpy", "numba", "scikit-learn")
 RESULTS_KEPT = 100
 """Newest results on disk; an older one could be computed again from the log."""
-ONE_THREAD = {
-    name: "1"
-    for name in (
-        "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS",
-        "LOKY_MAX_CPU_COUNT",
-    )
-}  # fmt: skip
-COMMAND = [sys.executable, "-P", "-m", "services.trainer.worker"]
 _ROOT = Path(__file__).resolve().parents[2]
 _CODE = ("services/trainer", "shared/models", "shared/evaluation")
-_CLOSE_SECONDS = 5
 
 
 class InlineTraining:
@@ -65,15 +53,17 @@ class InlineTraining:
         return msgspec.structs.asdict(self._done[key])
 
 
-class LocalTraining:
-    """Fits in a worker process of its own, one job after another, under the budget's limits.
+class BackgroundTraining:
+    """Fits beside the stream, on a `TrainBackend`, under the budget's limits.
 
     `read_outcomes(start, end)` reads the log. Results are files in `directory`, named by the job's
     whole record; one that is there is never computed again, so replays agree, failed jobs included.
-    The worker starts with the first job (its imports take a second or two of CPU) and ends with
-    `close`. `on_trained` is called from another thread with each job that is done (live running
-    appends the control record `trained` then). As a follower of `jobs` it starts each requested job
-    after its commit.
+    `engine` is `HEADRACE_TRAIN_ENGINE`. `on_trained` is called from another thread with each job that
+    is done (live running appends the control record `trained` then). As a follower of `jobs` it starts
+    each requested job after its commit.
+
+    Raises:
+        UsageError: there is no such engine.
     """
 
     streams = (JOBS,)
@@ -85,24 +75,23 @@ class LocalTraining:
         problem: Problem,
         features: Sequence[str] = (),
         on_trained: Callable[[str], None] | None = None,
+        engine: str = "local",
     ) -> None:
         self._directory = directory
         self._read = read_outcomes
         self._problem = problem
         self._features = features or FeatureSet(problem).names
         self._on_trained = on_trained
+        self._backend = open_backend(engine, directory, problem.task, self._take)
         self._changed = Condition()
         self._tasks: dict[str, Task] = {}
         self._errors: dict[str, str] = {}
-        self._worker: subprocess.Popen[bytes] | None = None
         self._closing = False
-        self._cpu_before = 0.0
-        self._cpu_seconds = 0.0
 
     @property
     def cpu_seconds(self) -> float:
-        """CPU of all workers and their fits so far, as last reported."""
-        return self._cpu_before + self._cpu_seconds
+        """CPU that fits have used so far, as last reported."""
+        return self._backend.cpu_seconds
 
     def position(self) -> dict[str, int]:
         """From the first job on: starting one again whose result is there does nothing."""
@@ -145,7 +134,7 @@ class LocalTraining:
         write_durably(Path(task.request), msgspec.msgpack.encode(request))
         with self._changed:
             self._tasks[task.job] = task
-            self._send(task)
+        self._backend.submit(task)
 
     def result(self, job: Job) -> Mapping[str, Any]:
         """See `shared.stage.Training`.
@@ -164,84 +153,18 @@ class LocalTraining:
         return msgspec.structs.asdict(msgspec.msgpack.decode(path.read_bytes(), type=FitResult))
 
     def close(self) -> None:
-        """End the worker; a fit that is under way is dropped, and done anew at the next start."""
+        """Drop a fit that is under way; it is done anew at the next start."""
         with self._changed:
             self._closing = True
-            worker, self._worker = self._worker, None
             self._changed.notify_all()
-        if worker is None:
-            return
-        if worker.stdin is not None:
-            with suppress(BrokenPipeError):
-                worker.stdin.close()
-        try:
-            worker.wait(_CLOSE_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.kill()
-            worker.wait()
+        self._backend.close()
 
     def _path(self, job: Job) -> Path:
         """One file a record: another job of the same name has another."""
         return self._directory / f"{sha256(msgspec.json.encode(job)).hexdigest()[:24]}.result"
 
-    def _send(self, task: Task) -> None:
-        if self._worker is None or self._worker.poll() is not None:
-            self._worker = self._spawn()
-        stdin = self._worker.stdin
-        assert stdin is not None
-        with suppress(BrokenPipeError):  # the listener sees the same end, and says so
-            stdin.write(msgspec.json.encode(task) + b"\n")
-            stdin.flush()
-
-    def _spawn(self) -> subprocess.Popen[bytes]:
-        """A new worker in a session of its own: Ctrl-C at the terminal is not for it."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = os.pathsep.join([str(_ROOT), os.environ.get("PYTHONPATH", "")])
-        with (self._directory / "worker.log").open("wb") as log:
-            worker = subprocess.Popen(  # noqa: S603  our own module, no shell
-                [*COMMAND, self._problem.task],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": path},
-                start_new_session=True,
-            )
-        Thread(target=self._listen, args=(worker,), name="training", daemon=True).start()
-        return worker
-
-    def _listen(self, worker: subprocess.Popen[bytes]) -> None:
-        """Take the worker's answers until it ends; if it ends unasked, what it had is failed."""
-        assert worker.stdout is not None
-        ready = False
-        with worker.stdout:
-            for line in worker.stdout:
-                self._take(msgspec.json.decode(line, type=Answer))
-                ready = True
-        if worker.stdin is not None:
-            with suppress(BrokenPipeError):
-                worker.stdin.close()
-        with self._changed:
-            if self._closing:
-                return
-            lost = list(self._tasks.values())
-            self._cpu_before, self._cpu_seconds = self.cpu_seconds, 0.0
-        for task in lost:
-            self._give_up(task, ready, f"(exit code {worker.wait()}; see {task.log})")
-
-    def _give_up(self, task: Task, ready: bool, how: str) -> None:
-        """A worker that cannot even start is no job's fault: then nothing durable is said of it."""
-        error = "" if ready else f"the training process could not start {how}"
-        try:
-            if ready and not Path(task.result).exists():
-                why = failed(f"the training process ended unasked {how}")
-                write_durably(Path(task.result), msgspec.msgpack.encode(why))
-        except (HeadraceError, OSError) as refused:  # told to whoever waits
-            error = str(refused)
-        self._take(Answer(job=task.job, cpu_seconds=0.0, error=error))
-
     def _take(self, answer: Answer) -> None:
         with self._changed:
-            self._cpu_seconds = max(self._cpu_seconds, answer.cpu_seconds)
             task = self._tasks.pop(answer.job, None)
             if task is not None:
                 Path(task.request).unlink(missing_ok=True)  # before anybody waiting goes on

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.trainer import shell
-from services.trainer.shell import InlineTraining, LocalTraining
+from services.trainer import subprocess_backend
+from services.trainer.shell import BackgroundTraining, InlineTraining
 from shared.errors import Fatal
 from shared.messages.streams import JOBS
 from shared.messages.types import Job
@@ -23,21 +23,21 @@ ROWS = world.raw(world.outcomes(900))
 FAST = {"candidates": ["boosting"], "keep_estimator": True}
 
 
-def _training(directory: Path, retraining: Any = FAST, **options: Any) -> LocalTraining:
-    return LocalTraining(
+def _training(directory: Path, retraining: Any = FAST, **options: Any) -> BackgroundTraining:
+    return BackgroundTraining(
         directory, lambda start, end: ROWS[start:end], world.problem(retraining=retraining),
         world.NAMES, **options,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalTraining]:
+def training(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BackgroundTraining]:
     local = _training(tmp_path_factory.mktemp("jobs"))
     yield local
     local.close()
 
 
-def test_the_same_result_as_in_process(training: LocalTraining) -> None:
+def test_the_same_result_as_in_process(training: BackgroundTraining) -> None:
     there = dict(training.result(world.job(300)))
     here = dict(
         InlineTraining(
@@ -50,14 +50,14 @@ def test_the_same_result_as_in_process(training: LocalTraining) -> None:
     assert training.cpu_seconds > 0
 
 
-def test_a_result_is_computed_once_also_for_another_process(training: LocalTraining) -> None:
+def test_a_result_is_computed_once_also_for_another_process(training: BackgroundTraining) -> None:
     job = world.job(320, 7)
     first = training.result(job)
     (path,) = [p for p in training._directory.glob("*.result") if p == training._path(job)]
     stamp = path.stat().st_mtime_ns
     training.start(job)
     assert training.result(job) == first
-    other = LocalTraining(
+    other = BackgroundTraining(
         training._directory, _no_rows, world.problem(retraining=FAST), world.NAMES
     )
     assert other.result(job) == first
@@ -65,7 +65,7 @@ def test_a_result_is_computed_once_also_for_another_process(training: LocalTrain
     assert not list(training._directory.glob("*.request"))
 
 
-def test_results_belong_to_the_whole_record(training: LocalTraining) -> None:
+def test_results_belong_to_the_whole_record(training: BackgroundTraining) -> None:
     assert training._path(world.job(300)) != training._path(world.job(301))
 
 
@@ -109,7 +109,9 @@ class Crooked:
 def crooked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Crooked]:
     directory = tmp_path_factory.mktemp("crooked")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shell, "COMMAND", [sys.executable, "-P", str(directory / "worker.py")])
+        patch.setattr(
+            subprocess_backend, "COMMAND", [sys.executable, "-P", str(directory / "worker.py")]
+        )
         made = Crooked(directory)
         yield made
         made.training.close()
@@ -133,7 +135,7 @@ def test_limits_and_crashes_are_durable_failures(
     result = crooked.training.result(job)
     assert result["state"] == "failed"
     assert words in result["reason"]
-    again = LocalTraining(crooked.training._directory, _no_rows, world.problem(), world.NAMES)
+    again = BackgroundTraining(crooked.training._directory, _no_rows, world.problem(), world.NAMES)
     assert again.result(job) == result, "a failure stays, so that replays agree"
 
 
@@ -141,12 +143,12 @@ def test_a_killed_worker_fails_what_it_had_and_closing_drops_what_runs(crooked: 
     training, first, second = crooked.training, world.job(310, 6), world.job(310, 7)
     crooked.how("slow")
     training.start(first)
-    assert training._worker is not None
-    os.kill(training._worker.pid, signal.SIGKILL)
+    assert training._backend._worker is not None
+    os.kill(training._backend._worker.pid, signal.SIGKILL)
     assert "ended unasked" in training.result(first)["reason"]
     assert set(crooked.done) >= {"job-0001", "job-0005"}
     training.start(second)
-    pid = training._worker.pid
+    pid = training._backend._worker.pid
     training.close()
     assert not training._path(second).exists(), "it is to be fitted anew"
     with pytest.raises(ProcessLookupError):
@@ -158,7 +160,9 @@ def test_a_killed_worker_fails_what_it_had_and_closing_drops_what_runs(crooked: 
 def test_a_worker_that_cannot_start_leaves_no_durable_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shell, "COMMAND", [sys.executable, "-c", "raise SystemExit(5)"])
+    monkeypatch.setattr(
+        subprocess_backend, "COMMAND", [sys.executable, "-c", "raise SystemExit(5)"]
+    )
     training = _training(tmp_path)
     with pytest.raises(Fatal, match="could not start"):
         training.result(world.job(300))
