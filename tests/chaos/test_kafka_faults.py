@@ -6,7 +6,7 @@ written to `.cache/chaos/`.
 """
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, Broker, collected, fresh_broker, kafka_name, wait_for
+from tests.kit.kafka_broker import LEAKS, Broker, collected, fresh_broker, kafka_name
 from tests.kit.redis_server import Server, redis_own
 # isort: on
 
@@ -29,6 +29,7 @@ from tests.chaos.counting import counted, learned
 from tests.chaos.programme import Programme
 from tests.kit.cluster import EACH, Cluster, Producing, Watching, accuracy, half_hours
 from tests.kit.runs import ROOT, run_json, shortened
+from tests.kit.servers import wait_for
 
 __all__ = ["collected", "fresh_broker", "kafka_name", "redis_own"]
 pytestmark = [pytest.mark.slow, *LEAKS]

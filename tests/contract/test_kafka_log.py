@@ -4,7 +4,7 @@ Arrival order over streams does not exist there, so those tests of the suite hav
 """
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name, wait_for
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name
 # isort: on
 
 import subprocess
@@ -30,6 +30,7 @@ from tests.contract.test_log import (
     test_one_transaction_holds_outputs_position_and_state,
     test_trimming_forgets_old_records_and_keeps_offsets,
 )
+from tests.kit.servers import wait_for
 
 __all__ = [
     "collected",

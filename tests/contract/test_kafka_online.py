@@ -1,7 +1,7 @@
 """The online view of a log on a real Kafka with several partitions."""
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name, wait_for
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name
 # isort: on
 
 from services.console.online import OnlineView
@@ -16,6 +16,7 @@ from shared.messages.streams import PREDICTIONS
 from shared.online.memory import MemoryOnline
 from shared.wiring import SHARED
 from tests.kit.online import entities_of, is_whole, newest, prediction, problem
+from tests.kit.servers import wait_for
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = LEAKS

@@ -4,7 +4,7 @@ When a test of the first kind goes red, the client was mended: its rule can be r
 """
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name, wait_for
+from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name
 # isort: on
 
 import threading
@@ -26,6 +26,7 @@ from shared.log.port import Append, advanced
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES
 from tests.kit.kafka_bench import QUICK, Bench
 from tests.kit.kafka_proxy import ADD_OFFSETS, END_TXN, PRODUCE, Proxy
+from tests.kit.servers import wait_for
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = [pytest.mark.slow, *LEAKS]

@@ -14,9 +14,9 @@ from services.console.online import OnlineView, following
 from shared.errors import Fatal, Retryable
 from shared.online.port import Batch, Place
 from shared.online.redis_store import RedisOnline
-from tests.kit.kafka_broker import wait_for
 from tests.kit.online import SharedLog, entities_of, newest, predict, problem
 from tests.kit.redis_server import Server, binary, redis_name, redis_own
+from tests.kit.servers import wait_for
 
 __all__ = ["redis_name", "redis_own"]
 PROBLEM = problem()

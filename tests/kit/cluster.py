@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
-from tests.kit.kafka_broker import end_with_parent
 from tests.kit.runs import ELECTRICITY, ROOT, command, electricity, environment
+from tests.kit.servers import end_with_parent
 
 _SILENT_S = 20.0
 EACH = (

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.kit.kafka_broker import Broker, NoKafka, free_ports, jars
+from tests.kit.kafka_broker import Broker, NoKafka, jars
+from tests.kit.servers import free_ports, missing
 
 _NOW = datetime.datetime.now(datetime.UTC)
 _DAY = datetime.timedelta(days=1)
@@ -123,6 +124,6 @@ def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
         broker = SecureBroker(java, jars(), tmp_path_factory.mktemp("secure"))
         broker.start()
     except NoKafka as reason:
-        pytest.skip(f"no broker with TLS and access control: {reason}")
+        missing("kafka", f"no broker with TLS and access control: {reason}")
     yield broker
     broker.stop()

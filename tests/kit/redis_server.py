@@ -11,80 +11,43 @@ import functools
 import importlib.util
 import os
 import shutil
-import signal
 import subprocess
 import tempfile
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
-pytest.importorskip("kafka")  # `kafka_broker` below hides what Python deprecates in it
-from tests.kit.kafka_broker import _is_listener, _listens, _modest, free_ports, wait_for
-
-_START_S = 20
+from tests.kit.servers import LocalServer, NoServer, found, free_ports, missing
 
 
-class NoRedis(Exception):
+class NoRedis(NoServer):
     """Says why this way of getting a server is closed."""
 
 
-class Server:
-    """One server on a free loopback port; ends with the tests, and can be killed and restarted.
-
-    It keeps no file: a restart is empty, unless `options` say otherwise.
+class Server(LocalServer):
+    """One server on a free loopback port; it keeps no file: a restart is empty, unless `options` say
+    otherwise.
     """
 
-    def __init__(self, folder: Path, binary: str, *options: str) -> None:
-        (self.port,) = free_ports(1)
-        self.address = f"127.0.0.1:{self.port}"
-        self.url = f"redis://{self.address}/0"
-        self._folder = folder
-        self._command = [
-            binary, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder),
-            "--appendonly", "no", "--save", "", *options,
-        ]  # fmt: skip
-        self.process: subprocess.Popen[bytes] | None = None
+    start_s = 20.0
+    refusal = NoRedis
 
-    def start(self) -> None:
-        """Start it and wait until it listens."""
-        with (self._folder / "redis.log").open("ab") as output:
-            self.process = subprocess.Popen(
-                self._command,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=_modest,
-            )
-        wait_for(lambda: self._ended() or _listens(self.port), _START_S, "Redis to listen")
-        if self._ended() or not _is_listener(self.process.pid, self.port):
-            self.stop()
-            tail = (self._folder / "redis.log").read_text()[-500:]
-            raise NoRedis(f"the server did not start on {self.address}: {tail}")
+    def __init__(self, folder: Path, binary: str, *options: str) -> None:
+        (port,) = free_ports(1)
+        super().__init__(folder, port, [
+            binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder),
+            "--appendonly", "no", "--save", "", *options,
+        ])  # fmt: skip
+        self.url = f"redis://{self.address}/0"
 
     def start_again(self, *options: str) -> None:
         """Start it with other options added."""
         self._command += options
         self.start()
-
-    def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """Send our own server a signal; waits for its end unless it is only paused."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        if how not in (signal.SIGSTOP, signal.SIGCONT):
-            self.process.wait(30)
-
-    def stop(self) -> None:
-        """End it for good."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(30)
-
-    def _ended(self) -> bool:
-        return self.process is None or self.process.poll() is not None
 
 
 @pytest.fixture(scope="session")
@@ -92,7 +55,7 @@ def redis_url() -> str:
     """A server shared by all tests of the session: take problem names of your own (`redis_name`)."""
     url, reasons = _found()
     if url is None:
-        _missing("no Redis for tests: " + "; ".join(reasons))
+        missing("redis", "no Redis for tests: " + "; ".join(reasons))
     return url
 
 
@@ -102,7 +65,7 @@ def redis_own(tmp_path: Path) -> Iterator[Server]:
     try:
         server = Server(tmp_path, binary())
     except NoRedis as error:
-        _missing(f"no Redis of its own for this test: {error}")
+        missing("redis", f"no Redis of its own for this test: {error}")
     server.start()
     yield server
     server.stop()
@@ -129,23 +92,9 @@ def binary() -> str:
     return found
 
 
-def _missing(message: str) -> NoReturn:
-    if "redis" in os.environ.get("REQUIRE_BACKENDS", "").split(","):
-        pytest.fail(message, pytrace=False)
-    warnings.warn(f"SKIPPED, {message}", stacklevel=1)
-    pytest.skip(message)
-
-
 @functools.cache
 def _found() -> tuple[str | None, Sequence[str]]:
-    reasons = []
-    ways: Sequence[Callable[[], str]] = (_from_environment, _from_docker, _from_binary)
-    for way in ways:
-        try:
-            return way(), ()
-        except NoRedis as error:
-            reasons.append(str(error))
-    return None, reasons
+    return found(_from_environment, _from_docker, _from_binary)
 
 
 def _from_environment() -> str:

@@ -16,8 +16,8 @@ from shared.online.sqlite import SqliteOnline
 from shared.settings import Settings
 from shared.stage import Record
 from shared.wiring import open_log, open_reader
-from tests.kit.kafka_broker import wait_for
 from tests.kit.online import Clock, entities_of, is_whole, newest, predict, problem
+from tests.kit.servers import wait_for
 
 PROBLEM = problem()
 
