@@ -22,15 +22,10 @@ from typing import Any
 import numpy as np
 from confluent_kafka import Producer
 
-from tests.chaos.test_kafka_storm import KEYS, PROBLEM, SCORE_PATH, readings
 from tests.kit.cluster import Cluster, Producing, Watching
+from tests.kit.sensors import PROBLEM, SCORE_PATH, key, readings
 
 WARM = 200
-
-
-def key(n: int) -> bytes:
-    """Eight keys in turn."""
-    return b"s%d" % (n % KEYS)
 
 
 def throughput(address: str, count: int, instances: int) -> float:

@@ -13,7 +13,6 @@ import pytest
 
 from tests.chaos.counting import counted, learned
 from tests.chaos.programme import Programme
-from tests.chaos.test_kafka_storm import KEYS, PROBLEM, SCORE_PATH, readings
 from tests.kit.cluster import Cluster, Producing, Watching
 from tests.kit.kafka_proxy import (
     ADD_OFFSETS,
@@ -24,6 +23,7 @@ from tests.kit.kafka_proxy import (
     TXN_OFFSET_COMMIT,
     Proxy,
 )
+from tests.kit.sensors import PROBLEM, SCORE_PATH, key, readings
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = [pytest.mark.slow, *LEAKS]
@@ -64,7 +64,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(
     outcomes = Watching(kafka, f"{kafka_name}.outcomes")
     predictions.start()
     outcomes.start()
-    producing = Producing(kafka, kafka_name, readings(80_000), 50.0, lambda n: b"s%d" % (n % KEYS))
+    producing = Producing(kafka, kafka_name, readings(80_000), 50.0, key)
     producing.start()
     outcomes.wait(100, 120, cluster)
     for seed in range(SEED, SEED + SEEDS):

@@ -7,48 +7,24 @@ Also the end of it: each key's predictions stand in the order of its events, exa
 from tests.kit.kafka_broker import LEAKS, collected, kafka, kafka_name
 # isort: on
 
-import json
 import os
 import random
 import signal
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.chaos.counting import counted
 from tests.chaos.programme import Programme
 from tests.kit.cluster import Cluster, Producing, Watching
+from tests.kit.sensors import PROBLEM, SCORE_PATH, key, readings
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = [pytest.mark.slow, *LEAKS]
 SEED = int(os.environ.get("HEADRACE_CHAOS_SEED", "20261121"))
 CYCLES = 20
-KEYS = 8
-SCORE_PATH = "validator,featurizer,scorer"
 EXTRA = ("1", "2", "3")
-PROBLEM: dict[str, Any] = {
-    "goal": "Say whether the next value of a sensor is larger.",
-    "task": "binary",
-    "events": {
-        "id": "id", "time": "time", "key": "sensor",
-        "fields": {"sensor": {"type": "text", "feature": False}, "x": {"type": "number"}},
-    },
-    "label": {"field": "up", "classes": [0, 1]},
-    "features": [{"kind": "lags", "field": "x", "by": [1, 2]}],
-}  # fmt: skip
-
-
-def readings(count: int) -> list[tuple[bytes, bytes]]:
-    """Events of eight sensors in turn, and labels that nobody waits for here."""
-    found = []
-    for n in range(count):
-        at = f"2026-01-01T{n // 3600 % 24:02d}:{n // 60 % 60:02d}:{n % 60:02d}Z"
-        event = {"id": f"e{n}", "time": at, "sensor": f"s{n % KEYS}", "x": float(n * 37 % 101)}
-        label = {"id": f"e{n}", "label": n % 2}
-        found.append((json.dumps(event).encode(), json.dumps(label).encode()))
-    return found
 
 
 def test_instances_come_and_go_and_nothing_is_lost_doubled_or_reordered(
@@ -61,7 +37,7 @@ def test_instances_come_and_go_and_nothing_is_lost_doubled_or_reordered(
     watching.start()
     cluster.start(SCORE_PATH)
     rows = readings(80_000)
-    producing = Producing(kafka, kafka_name, rows, 200.0, lambda n: b"s%d" % (n % KEYS))
+    producing = Producing(kafka, kafka_name, rows, 200.0, key)
     producing.start()
     watching.wait(100, 120, cluster)
     for _ in range(CYCLES):

@@ -24,8 +24,8 @@ from shared.messages.types import ModelEvent
 from shared.models.codec import to_bytes
 from shared.models.live import fresh
 from shared.problem.load import load_problem
-from tests.chaos.test_kafka_storm import KEYS, PROBLEM, SCORE_PATH, readings
 from tests.kit.cluster import Cluster, Producing, Watching
+from tests.kit.sensors import PROBLEM, SCORE_PATH, key, readings
 
 __all__ = ["collected", "kafka", "kafka_name"]
 pytestmark = [pytest.mark.slow, *LEAKS]
@@ -40,10 +40,10 @@ def test_twenty_swaps_under_load(kafka: str, kafka_name: str, tmp_path: Path) ->
     watching = Watching(kafka, f"{kafka_name}.predictions", partitions=2)
     watching.start()
     warm = readings(200)
-    Producing(kafka, kafka_name, warm, 100.0, lambda n: b"s%d" % (n % KEYS)).run()
+    Producing(kafka, kafka_name, warm, 100.0, key).run()
     watching.wait(len(warm), 120, cluster)
     rows = readings(200 + int(PER_S * SWAPS * EVERY_S * 4))[200:]
-    producing = Producing(kafka, kafka_name, rows, PER_S, lambda n: b"s%d" % (n % KEYS))
+    producing = Producing(kafka, kafka_name, rows, PER_S, key)
     producing.start()
     time.sleep(2 * EVERY_S)
     swapped = _swaps(cluster, kafka)
