@@ -3,12 +3,9 @@
 Nothing here holds state of its own: every answer is made from the newest whole view (`Pane`).
 """
 
-import asyncio
 import hmac
 import secrets
-from collections.abc import AsyncIterator, Callable
-from itertools import count
-from threading import Lock
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import parse_qs
 
@@ -22,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.console.core import Board
+from services.console.live import Frames, changes
 from services.console.measures import Measures
 from services.console.pages import STATIC, Pages, said
 from services.console.pane import Pane
@@ -35,10 +32,6 @@ from shared.runtime.clock import elapsed_s, now
 Submit = Callable[[Control], None]
 Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
 
-TICK_S = 1.0
-TURNS = 5
-"""Looks in a tick whether the stream should end."""
-HEARTBEAT_TURNS = 75
 HOSTS = ("127.0.0.1", "localhost")
 MOST_BYTES = 16_384
 STALLED_S = 60.0
@@ -60,27 +53,6 @@ def make_pane() -> Pane:
     return Pane(elapsed_s)
 
 
-class _Frames:
-    """The newest view as HTML panels, rendered once for all viewers."""
-
-    def __init__(self, pane: Pane, pages: Pages) -> None:
-        self._pane = pane
-        self._pages = pages
-        self._lock = Lock()
-        self._view: View | None = None
-        self._parts: dict[str, str] = {}
-
-    def newest(self, host: str) -> dict[str, str]:
-        """Part to its content: panels as HTML, `chart` as JSON; empty before the first view."""
-        with self._lock:
-            view = self._pane.view()
-            if view is not None and view is not self._view:
-                chart = msgspec.json.encode(view.chart).decode()
-                self._parts = {**self._pages.panels(view, host), "chart": chart}
-                self._view = view
-            return self._parts
-
-
 def make_app(
     pane: Pane,
     problem: Problem,
@@ -100,7 +72,7 @@ def make_app(
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app.add_middleware(_WithHeaders)
     pages = Pages(problem, token)
-    _show(app, pane, _Frames(pane, pages), pages)
+    _show(app, pane, Frames(pane, pages), pages)
     _twins(app, pane)
     _health(app, pane, problem, registry or CollectorRegistry())
     _commands(app, pane, submit, token)
@@ -134,35 +106,15 @@ def _seen(pane: Pane) -> View:
     return view
 
 
-def _show(app: FastAPI, pane: Pane, frames: _Frames, pages: Pages) -> None:
+def _show(app: FastAPI, pane: Pane, frames: Frames, pages: Pages) -> None:
     @app.get("/", response_class=HTMLResponse)
     def page(request: Request) -> str:
         return pages.page(_seen(pane), request.url.netloc)
 
     @app.get("/live")
     def live(request: Request) -> StreamingResponse:
-        stream = _events(request, pane, frames)
+        stream = changes(request, pane, frames)
         return StreamingResponse(stream, media_type="text/event-stream")
-
-
-async def _events(request: Request, pane: Pane, frames: _Frames) -> AsyncIterator[str]:
-    """Parts as they change, as server-sent events (WHATWG HTML, section 9.2)."""
-    sent: dict[str, str] = {}
-    for turn in count():
-        if pane.closed or await request.is_disconnected():
-            return
-        if turn % TURNS:
-            await asyncio.sleep(TICK_S / TURNS)
-            continue
-        parts = await run_in_threadpool(frames.newest, request.url.netloc)
-        for name, text in parts.items():
-            if sent.get(name) != text:
-                lines = "\n".join(f"data: {line}" for line in text.splitlines())
-                yield f"event: {name}\n{lines}\n\n"
-        sent = dict(parts)
-        if turn % HEARTBEAT_TURNS == 0:
-            yield ": still here\n\n"
-        await asyncio.sleep(TICK_S / TURNS)
 
 
 def _twins(app: FastAPI, pane: Pane) -> None:
@@ -296,6 +248,3 @@ def _objection(view: View, control: Control) -> str:
         if states.get(target, "resolved") == "resolved":
             return f"there is no open alert {target}"
     return ""
-
-
-__all__ = ["Board", "Pane", "make_app", "make_pane"]
