@@ -80,7 +80,7 @@ _COST: dict[str, Cell] = {
 
 
 def show(race: Race, heat: Heat) -> None:
-    """One stream: everybody, the best first."""
+    """One stream: everybody, the best first; at the end those who were cut short or failed."""
     rows = [row(race, heat, entry) for entry in heat.entries]
     cells = {**(_NUMBERS if heat.stream.regression else _CLASSES), **_COST}
     if any("recovery_events" in one for one in rows):
@@ -92,7 +92,8 @@ def show(race: Race, heat: Heat) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     best = "r2" if heat.stream.regression else "accuracy"
     longest = max((one["n"] for one in rows if "n" in one), default=0)
-    for one in sorted(rows, key=lambda one: -one.get(best, float("-inf"))):
+    rows.sort(key=lambda one: (one.get("n", 0) < longest, -one.get(best, 0.0)))  # whole ones first
+    for one in rows:
         name = (
             one["model"] if one["settings"] == "defaults" else f"{one['model']}, {one['settings']}"
         )

@@ -19,6 +19,7 @@ from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
+from services.warming import make_warm
 from services.web import listening, looked_up, open_ways_in, served
 from shared.errors import UsageError
 from shared.problem.load import load_problem
@@ -105,6 +106,7 @@ def _drive(
     with stop_on_signals() as stop, page as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
+        make_warm(embedded.problem, terminal.say)
         with Ticks(embedded.submit, live=source is None):
             embedded.run(source, stop, stay, turn)
         pane.refresh(embedded.board(), force=True)

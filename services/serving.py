@@ -12,6 +12,7 @@ from services.doctor import explaining
 from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
+from services.warming import make_warm
 from shared.problem.load import load_problem
 from shared.runtime.admin import serve_admin
 from shared.runtime.clock import elapsed_s
@@ -68,6 +69,9 @@ def serve(options: Options) -> None:
                     f"headrace: {process.group} for {problem.name}; health and metrics on "
                     f"http://{options.host}:{port}", err=True,
                 )  # fmt: skip
+                if {"scorer", "learner"} & set(options.names):
+                    process.health.ready("compiling, or loading what was compiled")
+                    make_warm(problem, lambda line: typer.echo(f"headrace: {line}", err=True))
                 process.run(source, stop, lambda: _show(process, pane, fresh))
         finally:
             pane.close()

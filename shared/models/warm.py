@@ -26,8 +26,8 @@ def kernels_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
-    """Compile, or load from numba's cache; the shapes do not matter, the types do."""
+def warm_pool(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
+    """Compile a pool's kernels, or load them from numba's cache; shapes do not matter, types do."""
     pool = Pool(task, n_features, 2, experts=experts)
     x = np.random.default_rng(0).normal(size=(3, n_features))
     y = np.array([0, 1, 0])
@@ -35,6 +35,11 @@ def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
     members = {version: verdict.members for version, verdict in scored.by_version.items()}
     pool.learn_many(x, y, scored.said, members, scored.arrival, scored.layout)
     from_bytes(to_bytes(pool))
+
+
+def warm(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> None:
+    """The pool's kernels, and those of anchors and training."""
+    warm_pool(task, n_features, experts)
     compile_traversal()
     compile_walk(task)  # for training, which finds it in the cache
 
