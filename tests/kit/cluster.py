@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer
 
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
@@ -170,47 +171,49 @@ class Producing(threading.Thread):
 
 
 class Watching(threading.Thread):
-    """A consumer outside Headrace: one topic under `read_committed`, from the start.
+    """What a consumer outside Headrace reads of one topic, from the start (`tests/kit/outside.py`).
 
-    librdkafka can stay silent for ever about a partition whose broker went away while it asked: after
-    `_SILENT_S` of silence it is told once more where to go on.
+    librdkafka can fall silent for ever about a partition whose broker went away while it asked, or
+    crash: after `_SILENT_S` of silence, or at its end, another process goes on where it was.
     """
 
     def __init__(self, address: str, topic: str, partitions: int = 1) -> None:
         super().__init__(daemon=True, name="watching")
-        self._topic = topic
-        self._next = dict.fromkeys(range(partitions), 0)
-        self._consumer = Consumer({
-            "bootstrap.servers": address, "group.id": "outside", "enable.auto.commit": False,
-            "isolation.level": "read_committed", "auto.offset.reset": "error",
-            "log_level": 0,
-        })  # fmt: skip
-        self._go_on()
+        self._address, self._topic = address, topic
+        self._next = [0] * partitions
+        self._heard = time.monotonic()
+        self._reading: subprocess.Popen[bytes] | None = None
         self.messages: list[dict[str, Any]] = []
         self.arrived: list[float] = []
         self.partitions: list[int] = []
-        self.errors: list[str] = []
         self._over = threading.Event()
 
     def run(self) -> None:
-        heard = time.monotonic()
         while not self._over.is_set():
-            for message in self._consumer.consume(500, 0.1):
-                if message.error() is not None:
-                    self.errors.append(str(message.error()))
-                    continue
-                self.messages.append(json.loads(message.value()))
-                self.arrived.append(time.time())
-                self.partitions.append(message.partition())
-                self._next[message.partition()] = message.offset() + 1
-                heard = time.monotonic()
-            if time.monotonic() - heard > _SILENT_S:
-                self._go_on()
-                heard = time.monotonic()
-        self._consumer.close()
+            self._reading, self._heard = self._outside(), time.monotonic()
+            for line in self._reading.stdout or ():
+                if line.endswith(b"\n"):  # else it ended in the middle of one
+                    self._take(line)
+            self._reading.wait()
 
-    def _go_on(self) -> None:
-        self._consumer.assign([TopicPartition(self._topic, p, at) for p, at in self._next.items()])
+    def _outside(self) -> "subprocess.Popen[bytes]":
+        where = [self._address, self._topic, *map(str, self._next)]
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.kit.outside", *where], cwd=ROOT, stdout=subprocess.PIPE,
+            preexec_fn=end_with_parent,
+        )  # fmt: skip
+
+    def _take(self, line: bytes) -> None:
+        partition, offset, at, value = line.split(b" ", 3)
+        self.messages.append(json.loads(value))
+        self.arrived.append(float(at))
+        self.partitions.append(int(partition))
+        self._next[int(partition)] = int(offset) + 1
+        self._heard = time.monotonic()
+
+    def _listen_anew(self) -> None:
+        if self._reading is not None:
+            self._reading.kill()
 
     def wait(self, count: int, limit_s: float, cluster: Cluster | None = None) -> None:
         """Until `count` messages came."""
@@ -218,13 +221,17 @@ class Watching(threading.Thread):
         while len(self.messages) < count:
             if time.monotonic() > until:
                 found = f"{len(self.messages)} of {count} messages in {limit_s} s"
-                raise TimeoutError(f"{self._topic}: {found}; {self._next}; {self.errors[-3:]}")
+                raise TimeoutError(f"{self._topic}: {found}; next: {self._next}")
             if cluster is not None and (ended := cluster.ended()):
                 raise AssertionError(f"processes ended: {ended}")
+            if time.monotonic() - self._heard > _SILENT_S:
+                self._heard = time.monotonic()
+                self._listen_anew()
             time.sleep(0.05)
 
     def stop(self) -> None:
         self._over.set()
+        self._listen_anew()
         self.join(10)
 
 
