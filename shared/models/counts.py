@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
+from shared.models.scores import normalise
 
 KEEP = 0.999  # of the class counts, an event
 CLASS_MEMORY, ALL_MEMORY = 0.005, 0.001
@@ -21,7 +22,6 @@ def _predict(x: F64, counts: F64, seen: F64, mean: F64, var: F64, out: F32, firs
     temper = max(1.0, d / 8.0)  # many features are never independent
     all_counts = counts.sum()
     for i in range(n):
-        top = -1e300
         for c in range(n_classes):
             row = c + ANY if seen[c] > 0.0 else 0  # a class without events looks like all events
             t = 0.0
@@ -30,13 +30,9 @@ def _predict(x: F64, counts: F64, seen: F64, mean: F64, var: F64, out: F32, firs
                 e = x[i, j] - mean[row, j]
                 t -= 0.5 * (e * e / v + math.log(v))
             s[c] = math.log(counts[c]) + t / temper
-            top = max(top, s[c])
-        total = 0.0
+        normalise(s)
         for c in range(n_classes):
-            s[c] = math.exp(s[c] - top)
-            total += s[c]
-        for c in range(n_classes):
-            out[i, first, c] = s[c] / total
+            out[i, first, c] = s[c]
             out[i, first + 1, c] = counts[c] / all_counts
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
+from shared.models.scores import normalise
 
 STEPS = (0.02, 0.08, 0.25)
 N_WAVES = 200
@@ -57,23 +58,16 @@ def features(z: F64, directions: F64, phases: F64, f: F64) -> None:
 @njit(cache=True, fastmath=FAST)
 def _proba(f: F32, w: F32, p: F64) -> None:
     """`p` [K] = softmax(w f) for `w` [K, D], or [1, D] of two classes: the second one's scores."""
-    top = -1e300
     for c in range(w.shape[0]):
         s = np.float32(0.0)
         for q in range(f.shape[0]):
             s += f[q] * w[c, q]
         p[c] = s
-        top = max(top, p[c])
     if w.shape[0] == 1:
         p[1] = 1.0 / (1.0 + math.exp(-2.0 * p[0]))
         p[0] = 1.0 - p[1]
         return
-    total = 0.0
-    for c in range(w.shape[0]):
-        p[c] = math.exp(p[c] - top)
-        total += p[c]
-    for c in range(w.shape[0]):
-        p[c] /= total
+    normalise(p)
 
 
 @njit(cache=True, fastmath=FAST)

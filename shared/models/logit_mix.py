@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64
+from shared.models.scores import normalise
 
 STEPS = np.array([0.1, 0.03, 0.01, 0.003])
 FORGET = np.array([0.9998, 0.9999, 1.0])
@@ -36,19 +37,12 @@ def logs(said: F32, columns: I64, floor: float, out: F64) -> None:
 @njit(cache=True, fastmath=FAST)
 def member(w: F64, lp: F64, p: F64) -> None:
     """`p` [K] = what a member of weights `w` [E] says."""
-    top = -1e300
     for c in range(p.shape[0]):
         s = 0.0
         for e in range(w.shape[0]):
             s += w[e] * lp[e, c]
         p[c] = s
-        top = max(top, s)
-    total = 0.0
-    for c in range(p.shape[0]):
-        p[c] = math.exp(p[c] - top)
-        total += p[c]
-    for c in range(p.shape[0]):
-        p[c] /= total
+    normalise(p)
 
 
 @njit(cache=True, fastmath=FAST)

@@ -1,12 +1,12 @@
 """Softmax regressions on the scaled features, plain stochastic gradient at several step sizes."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
 from shared.models.port import F32, F64, FAST, I64, Expert, Labels, Rows, widen
+from shared.models.scores import normalise
 
 STEPS = (0.005, 0.01, 0.05, 0.2)  # the first is River's LogisticRegression (.01) of two classes
 
@@ -14,19 +14,12 @@ STEPS = (0.005, 0.01, 0.05, 0.2)  # the first is River's LogisticRegression (.01
 @njit(cache=True, fastmath=FAST)
 def softmax(f: F64, w: F64, p: F64) -> None:
     """`p` = softmax(w f) for `w` [K, D]."""
-    top = -1e300
     for c in range(w.shape[0]):
         s = 0.0
         for q in range(f.shape[0]):
             s += f[q] * w[c, q]
         p[c] = s
-        top = max(top, s)
-    total = 0.0
-    for c in range(w.shape[0]):
-        p[c] = math.exp(p[c] - top)
-        total += p[c]
-    for c in range(w.shape[0]):
-        p[c] /= total
+    normalise(p)
 
 
 @njit(cache=True, fastmath=FAST)
