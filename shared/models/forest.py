@@ -12,6 +12,7 @@ import numpy as np
 from shared.models.draws import seeded
 from shared.models.forest_kernels import I32, Trees, learn_block, predict_block
 from shared.models.port import F32, Arrays, Expert, Labels, Rows, State, widen
+from shared.models.tree_growth import fill_nodes, used_nodes
 
 N_TREES, N_TESTS = 10, 16
 KEEPS = (1.0, 0.999, 0.995, 0.98)  # of a node's counts, an event
@@ -80,31 +81,10 @@ class Forest(Expert):
         )
 
     def snapshot(self) -> State:
-        """Used nodes of all trees, one after another; tests of leaves only.
-
-        Equal states give equal bytes: what an earlier tree left in places that nobody reads is 0.
-        """
-        used = np.arange(self.trees.feat.shape[1]) < self.trees.size[:, None]
-        leaves = used & (self.trees.feat < 0)
-        state = super().snapshot() | {"size": self.trees.size.copy(), "rng": self.trees.rng.copy()}
-        state |= {name: getattr(self.trees, name)[used] for name in PER_NODE}
-        for name in ("thr", "kid"):
-            state[name][state["feat"] < 0] = 0
-        unread = np.arange(N_TESTS) >= self.trees.n_tests[leaves][:, None]
-        for name in PER_TEST:
-            state[name] = getattr(self.trees, name)[leaves]
-            state[name][unread] = 0
-        return state
+        """See `used_nodes`."""
+        return super().snapshot() | used_nodes(self.trees, PER_NODE, PER_TEST)
 
     def restore(self, arrays: Arrays) -> None:
         """Continue where the snapshot was taken."""
         super().restore(arrays)
-        trees = self.trees
-        trees.size[:] = arrays["size"]
-        trees.rng[:] = arrays["rng"]
-        used = np.arange(trees.feat.shape[1]) < trees.size[:, None]
-        for name in PER_NODE:
-            getattr(trees, name)[used] = arrays[name]
-        leaves = used & (trees.feat < 0)
-        for name in PER_TEST:
-            getattr(trees, name)[leaves] = arrays[name]
+        fill_nodes(self.trees, arrays, PER_NODE, PER_TEST)

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from shared.models.draws import below, poisson, poisson_chances
+from shared.models.draws import poisson, poisson_chances
 from shared.models.port import F32, F64, I64, U64
+from shared.models.tree_growth import draw_test, open_leaf
 
 I32 = npt.NDArray[np.int32]
 
@@ -103,26 +104,16 @@ def proba(trees: Trees, t: int, x: F64, p: F64) -> None:
 
 @njit(cache=True)
 def _new_test(trees: Trees, t: int, j: int, k: int, x: F64) -> None:
-    f = trees.mask[t, below(trees.rng, trees.mask.shape[1])]
-    trees.t_feat[t, j, k] = f
-    trees.t_thr[t, j, k] = x[f]
+    draw_test(trees, t, j, k, x)
     trees.t_cnt[t, j, k] = 0.0
 
 
 @njit(cache=True)
 def _split(trees: Trees, t: int, j: int, k: int) -> None:
     """Leaf `j` becomes an inner node with the test `k`; its children start from the test's counts."""
-    a = trees.size[t]
-    trees.size[t] += 2
-    trees.feat[t, j] = trees.t_feat[t, j, k]
-    trees.thr[t, j] = trees.t_thr[t, j, k]
-    trees.kid[t, j] = a
+    a = open_leaf(trees, t, j, k)
     for side in range(2):
         i = a + side
-        trees.feat[t, i] = -1
-        trees.seen[t, i] = 0.0
-        trees.n_tests[t, i] = 0
-        trees.depth[t, i] = trees.depth[t, j] + 1
         for c in range(trees.cnt.shape[2]):
             left = trees.t_cnt[t, j, k, 0, c]
             trees.cnt[t, i, c] = left if side == 0 else trees.t_cnt[t, j, k, 1, c] - left

@@ -17,6 +17,7 @@ from shared.models.forest import feature_masks
 from shared.models.forest_kernels import I32
 from shared.models.port import F32, F64, I64, U64, Arrays, Expert, Labels, Rows, State
 from shared.models.rls import move_target
+from shared.models.tree_growth import draw_test, fill_nodes, open_leaf, used_nodes
 
 N_TREES, N_NODES, N_TESTS = 30, 1024, 16
 KEEPS = (0.999, 0.995, 0.98)
@@ -75,25 +76,15 @@ def _reduction(sums: F64) -> float:
 
 @njit(cache=True)
 def _new_test(trees: RegressionTrees, t: int, j: int, k: int, x: F64) -> None:
-    f = trees.mask[t, below(trees.rng, trees.mask.shape[1])]
-    trees.t_feat[t, j, k] = f
-    trees.t_thr[t, j, k] = x[f]
+    draw_test(trees, t, j, k, x)
     trees.t_sum[t, j, k] = 0.0
 
 
 @njit(cache=True)
 def _split(trees: RegressionTrees, t: int, j: int, k: int) -> None:
-    a = trees.size[t]
-    trees.size[t] += 2
-    trees.feat[t, j] = trees.t_feat[t, j, k]
-    trees.thr[t, j] = trees.t_thr[t, j, k]
-    trees.kid[t, j] = a
+    a = open_leaf(trees, t, j, k)
     for side in range(2):
         sums = trees.t_sum[t, j, k, side]
-        trees.feat[t, a + side] = -1
-        trees.seen[t, a + side] = 0.0
-        trees.n_tests[t, a + side] = 0
-        trees.depth[t, a + side] = trees.depth[t, j] + 1
         trees.weight[t, a + side] = min(sums[0], 10.0)
         trees.mean[t, a + side] = sums[1] / sums[0]
 
@@ -209,31 +200,10 @@ class RegressionForest(Expert):
         _learn(rows.x, y, self.trees, self.scale, self.unit)
 
     def snapshot(self) -> State:
-        """Used nodes of all trees, one after another; tests of leaves only.
-
-        Equal states give equal bytes: what an earlier tree left in places that nobody reads is 0.
-        """
-        used = np.arange(N_NODES) < self.trees.size[:, None]
-        leaves = used & (self.trees.feat < 0)
-        state = super().snapshot() | {"size": self.trees.size.copy(), "rng": self.trees.rng.copy()}
-        state |= {name: getattr(self.trees, name)[used] for name in PER_NODE}
-        for name in ("thr", "kid"):
-            state[name][state["feat"] < 0] = 0
-        unread = np.arange(self.trees.t_feat.shape[2]) >= self.trees.n_tests[leaves][:, None]
-        for name in PER_TEST:
-            state[name] = getattr(self.trees, name)[leaves]
-            state[name][unread] = 0
-        return state
+        """See `used_nodes`."""
+        return super().snapshot() | used_nodes(self.trees, PER_NODE, PER_TEST)
 
     def restore(self, arrays: Arrays) -> None:
         """Continue where the snapshot was taken."""
         super().restore(arrays)
-        trees = self.trees
-        trees.size[:] = arrays["size"]
-        trees.rng[:] = arrays["rng"]
-        used = np.arange(N_NODES) < trees.size[:, None]
-        for name in PER_NODE:
-            getattr(trees, name)[used] = arrays[name]
-        leaves = used & (trees.feat < 0)
-        for name in PER_TEST:
-            getattr(trees, name)[leaves] = arrays[name]
+        fill_nodes(self.trees, arrays, PER_NODE, PER_TEST)

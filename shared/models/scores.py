@@ -7,7 +7,7 @@ from numba import njit
 from shared.models.port import F64, FAST
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, inline="always")
 def normalise(p: F64) -> None:
     """`p` [K] = softmax(p); less the largest first, so that nothing overflows."""
     top = -1e300
