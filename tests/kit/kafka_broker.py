@@ -15,9 +15,10 @@ import tempfile
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -74,17 +75,9 @@ def collected() -> Iterator[None]:
 @pytest.fixture
 def fresh_broker() -> "Iterator[Broker]":
     """A broker of one's own, to be killed and restarted; only Java can give one."""
-    java = shutil.which("java")
     folder = Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
-    try:
-        if java is None:
-            raise NoKafka("no java on the PATH")
-        broker = Broker(java, jars(), folder)
-    except NoKafka as error:
-        missing("kafka", f"no Kafka of our own: {error}")
-    broker.start()
-    yield broker
-    broker.stop()
+    with running(lambda: Broker(folder)) as broker:
+        yield broker
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -125,12 +118,9 @@ def _from_docker() -> str:
 
 
 def _from_java() -> str:
-    java = shutil.which("java")
-    if java is None:
-        raise NoKafka("no java on the PATH")
     folder = Path(tempfile.mkdtemp(prefix="headrace-kafka-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    broker = Broker(java, jars(), folder)
+    broker = Broker(folder)
     atexit.register(broker.stop)
     broker.start()
     return broker.address
@@ -168,8 +158,11 @@ class Broker(LocalServer):
 
     refusal = NoKafka
 
-    def __init__(self, java: str, libs: Path, folder: Path) -> None:
-        run = [java, "-Xms128m", "-Xmx320m", "-cp", f"{libs}/*"]
+    def __init__(self, folder: Path) -> None:
+        java = shutil.which("java")
+        if java is None:
+            raise NoKafka("no java on the PATH")
+        run = [java, "-Xms128m", "-Xmx320m", "-cp", f"{jars()}/*"]
         self._settings = folder / "server.properties"
         port, controller = free_ports(2)
         super().__init__(folder, port, [*run, "kafka.Kafka", str(self._settings)])
@@ -181,6 +174,23 @@ class Broker(LocalServer):
             raise NoKafka(
                 f"the storage could not be formatted: {(done.stdout + done.stderr)[-500:]}"
             )
+
+
+Own = TypeVar("Own", bound=Broker)
+
+
+@contextmanager
+def running(make: Callable[[], Own]) -> Iterator[Own]:
+    """A broker of the test's own; where none can be had, the test is skipped."""
+    try:
+        broker = make()
+        broker.start()
+    except NoKafka as error:
+        missing("kafka", f"no Kafka of our own: {error}")
+    try:
+        yield broker
+    finally:
+        broker.stop()
 
 
 def _lines(port: int, controller: int, data: Path) -> list[str]:

@@ -5,8 +5,7 @@ whose certificates are good, expired, and for another host.
 """
 
 import datetime
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.kit.kafka_broker import Broker, NoKafka, jars
-from tests.kit.servers import free_ports, missing
+from tests.kit.kafka_broker import Broker, running
+from tests.kit.servers import free_ports
 
 _NOW = datetime.datetime.now(datetime.UTC)
 _DAY = datetime.timedelta(days=1)
@@ -78,10 +77,10 @@ class Authority:
 
 
 class SecureBroker(Broker):
-    """See the module; `at[name]` is the address of a listener."""
+    """See the module; `at[name]`: the address of a listener. The password of all `users` is `right`."""
 
-    def __init__(self, java: str, libs: Path, folder: Path) -> None:
-        super().__init__(java, libs, folder)
+    def __init__(self, folder: Path, users: Sequence[str] = ("alice", "bob")) -> None:
+        super().__init__(folder)
         self.authority = Authority(folder)
         names = ("sasl", *TLS)
         ports = dict(zip(names, free_ports(len(names)), strict=True))
@@ -95,14 +94,14 @@ class SecureBroker(Broker):
             lines[setting] += f",{more}"
         protocols = ",".join(f"{name.upper()}:SSL" for name in TLS)
         lines["listener.security.protocol.map"] += f",SASL:SASL_PLAINTEXT,{protocols}"
+        passwords = " ".join(f'user_{user}="right"' for user in users)
         lines |= {
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS",
             "inter.broker.listener.name": "PLAINTEXT",
             "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
             "listener.name.sasl.plain.sasl.jaas.config": (
-                "org.apache.kafka.common.security.plain.PlainLoginModule required "
-                'user_alice="right" user_bob="right";'
+                f"org.apache.kafka.common.security.plain.PlainLoginModule required {passwords};"
             ),
             "listener.name.sasl.scram-sha-256.sasl.jaas.config": (
                 "org.apache.kafka.common.security.scram.ScramLoginModule required;"
@@ -117,13 +116,5 @@ class SecureBroker(Broker):
 @pytest.fixture(scope="session")
 def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
     """One for the session; skipped, loudly, without Java."""
-    java = shutil.which("java")
-    try:
-        if java is None:
-            raise NoKafka("no java on the PATH")
-        broker = SecureBroker(java, jars(), tmp_path_factory.mktemp("secure"))
-        broker.start()
-    except NoKafka as reason:
-        missing("kafka", f"no broker with TLS and access control: {reason}")
-    yield broker
-    broker.stop()
+    with running(lambda: SecureBroker(tmp_path_factory.mktemp("secure"))) as broker:
+        yield broker

@@ -4,10 +4,9 @@ Each service is a user of its own, who may do what its KafkaUser says and nothin
 """
 
 # isort: off
-from tests.kit.kafka_broker import LEAKS, NoKafka, collected, jars
+from tests.kit.kafka_broker import LEAKS, collected, running
 # isort: on
 
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -64,19 +63,9 @@ def acls(user: str) -> list[Any]:
 
 @pytest.fixture
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
-    java = shutil.which("java")
-    try:
-        if java is None:
-            raise NoKafka("no java on the PATH")
-        found = SecureBroker(java, jars(), tmp_path_factory.mktemp("broker"))
-        known = " ".join(f'user_{user}="right"' for user in USERS)
-        text = found._settings.read_text().replace('user_bob="right"', f'user_bob="right" {known}')
-        found._settings.write_text(text)
-        found.start()
-    except NoKafka as reason:
-        pytest.skip(f"no broker with access control: {reason}")
-    yield found
-    found.stop()
+    folder = tmp_path_factory.mktemp("broker")
+    with running(lambda: SecureBroker(folder, list(USERS))) as found:
+        yield found
 
 
 def test_every_service_works_with_the_rights_of_its_user(
