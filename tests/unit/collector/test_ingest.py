@@ -19,24 +19,13 @@ from services.collector.replay import Arrival
 from services.collector.shell import ingest
 from shared.errors import Retryable
 from shared.messages.streams import EVENTS, LABELS
-from shared.problem.spec import Problem
 from shared.runtime.intake import split
+from tests.unit.collector.rows import problem_of
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
-PROBLEM = Problem.model_validate(
-    {
-        "name": "toy",
-        "goal": "a test",
-        "task": "binary",
-        "source": {"path": "x.jsonl", "tick": 0},
-        "events": {
-            "id": "id",
-            "time": "at",
-            "key": "who",
-            "fields": {"who": {"type": "text"}},
-        },
-        "label": {"field": "y", "classes": [0, 1]},
-    }
+PROBLEM = problem_of(
+    source={"path": "x.jsonl", "tick": 0},
+    events={"id": "id", "time": "at", "key": "who", "fields": {"who": {"type": "text"}}},
 )
 
 

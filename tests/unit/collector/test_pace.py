@@ -7,22 +7,11 @@ import pytest
 from services.collector.replay import Arrival
 from services.collector.shell import Replay, parse_speed
 from shared.errors import UsageError
-from shared.problem.spec import Problem
+from tests.unit.collector.rows import problem_of
 
-PROBLEM = Problem.model_validate(
-    {
-        "name": "toy",
-        "goal": "a test",
-        "task": "binary",
-        "source": {"path": "x.jsonl", "tick": 0},
-        "events": {
-            "id": "id",
-            "time": "at",
-            "key": "who",
-            "fields": {"who": {"type": "text"}},
-        },
-        "label": {"field": "y", "classes": [0, 1]},
-    }
+PROBLEM = problem_of(
+    source={"path": "x.jsonl", "tick": 0},
+    events={"id": "id", "time": "at", "key": "who", "fields": {"who": {"type": "text"}}},
 )
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from shared.drift.ranks import LOG_BETS, Ranks, uniform
+from tests.unit.drift.alarms import alarms
 
 MASK = (1 << 64) - 1
 
@@ -80,23 +81,10 @@ def test_every_bet_is_fair_on_uniform_ranks() -> None:
     assert np.exp(LOG_BETS).mean(0) == pytest.approx(np.ones(12))
 
 
-def alarms(x: np.ndarray, budget: float, n_ref: int = 1000) -> tuple[int, np.ndarray]:
-    """Alarms of each series alone at `budget`, each with a new start; and the first of each."""
-    d, count, first = Ranks(x.shape[1], n_ref), 0, np.full(x.shape[1], -1)
-    for t, row in enumerate(x):
-        d.update(row)
-        hit = d.evidence >= budget
-        if hit.any():
-            count += int(hit.sum())
-            first[hit & (first < 0)] = t
-            d.reset(hit)
-    return count, first
-
-
 def test_false_alarms_stay_near_the_budget() -> None:
     """400 series x 3,000 values after their reference: 120 expected at most at a budget of 10,000."""
     x = np.random.default_rng(0).normal(size=(4000, 400))
-    count, _ = alarms(x, 10_000.0)
+    count, _ = alarms(Ranks(x.shape[1], 1000), x, 10_000.0)
     assert count <= 150
 
 
@@ -112,7 +100,7 @@ def test_planted_changes_are_found(change: str, most: int) -> None:
         "unit": x[2500:] * 1.8 + 32,
         "small mean": x[2500:] + 0.5,
     }[change]
-    _, first = alarms(x, 100_000.0)
+    _, first = alarms(Ranks(x.shape[1], 1000), x, 100_000.0)
     assert (first >= 2500).mean() > 0.9
     assert (first[first >= 2500] - 2500).mean() < most
 
@@ -122,7 +110,7 @@ def test_autocorrelation_tempers() -> None:
     x = r.normal(size=(5000, 60))
     for t in range(1, 5000):
         x[t] = 0.9 * x[t - 1] + np.sqrt(1 - 0.81) * x[t]
-    count, _ = alarms(x, 10_000.0, n_ref=2000)
+    count, _ = alarms(Ranks(x.shape[1], 2000), x, 10_000.0)
     assert count <= 60  # 18 in budget; without tempering each series alarms again and again
     d = Ranks(60, 2000)
     for row in x[:2001]:
@@ -138,7 +126,7 @@ def test_ties_do_not_alarm(kind: str) -> None:
         "binary": (r.random((6000, 30)) < 0.3) * 1.0,
         "rare": (r.random((6000, 30)) < 0.001) * 1.0,
     }[kind]
-    assert alarms(x, 100_000.0)[0] <= 4  # 1.5 expected
+    assert alarms(Ranks(x.shape[1], 1000), x, 100_000.0)[0] <= 4  # 1.5 expected
 
 
 def test_the_reference_is_kept_for_the_unit_test() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 from shared.drift.categories import Categories
 from shared.drift.rates import ODDS, Rates
+from tests.unit.drift.alarms import alarms
 
 
 def slow_evidence(x: np.ndarray, n_ref: int, odds: tuple[float, ...]) -> np.ndarray:
@@ -37,22 +38,10 @@ def test_it_is_the_oracle(two_sided: bool) -> None:
     assert np.array(got) == pytest.approx(slow_evidence(x, 200, odds), rel=1e-6)
 
 
-def alarms(x: np.ndarray, budget: float) -> tuple[int, np.ndarray]:
-    d, count, first = Rates(x.shape[1]), 0, np.full(x.shape[1], -1)
-    for t, row in enumerate(x):
-        d.update(row)
-        hit = d.evidence >= budget
-        if hit.any():
-            count += int(hit.sum())
-            first[hit & (first < 0)] = t
-            d.reset(hit)
-    return count, first
-
-
 def test_false_alarms_stay_near_the_budget() -> None:
     """300 series x 3,800 values: 114 expected at most at a budget of 10,000."""
     x = (np.random.default_rng(1).random((4000, 300)) < 0.2) * 1.0
-    assert alarms(x, 10_000.0)[0] <= 140
+    assert alarms(Rates(x.shape[1]), x, 10_000.0)[0] <= 140
 
 
 @pytest.mark.parametrize(
@@ -61,7 +50,7 @@ def test_false_alarms_stay_near_the_budget() -> None:
 def test_a_rise_is_found(before: float, after: float, most: int) -> None:
     u = np.random.default_rng(2).random((5000, 40))
     x = (u < np.where(np.arange(5000) < 3000, before, after)[:, None]) * 1.0
-    _, first = alarms(x, 100_000.0)
+    _, first = alarms(Rates(x.shape[1]), x, 100_000.0)
     assert (first >= 3000).mean() > 0.9
     assert (first[first >= 3000] - 3000).mean() < most
 
@@ -72,7 +61,7 @@ def test_runs_of_errors_temper() -> None:
     for row in x:
         d.update(row)
     assert 4.5 < np.median(d.kappa) < 9  # the truth is 6
-    assert alarms(x, 100_000.0)[0] <= 6  # 3 in budget
+    assert alarms(Rates(x.shape[1]), x, 100_000.0)[0] <= 6  # 3 in budget
 
 
 def test_rates_are_running_rates() -> None:
