@@ -1,8 +1,9 @@
 """The baselines' answers at prediction time, and what they learn when the label comes.
 
-The contestants are those of `shared.evaluation.Baselines` (a test holds them equal), kept in a way
-that costs a few microseconds an event and a checkpoint in proportion to what changed: no feature
-vector is part of the state while its label is awaited, since the outcome brings it.
+The contestants are those of `shared.evaluation.baselines`, which answers for past rows all at once
+(tests hold both to one slow oracle). Here they are kept in a way that costs a few microseconds an
+event and a checkpoint in proportion to what changed: no feature vector is part of the state while its
+label is awaited, since the outcome brings it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

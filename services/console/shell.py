@@ -27,7 +27,7 @@ from services.console.snapshot import View
 from shared.errors import HeadraceError
 from shared.messages.types import Control
 from shared.problem.spec import Problem
-from shared.runtime.clock import elapsed_s, now
+from shared.runtime.clock import now
 
 Submit = Callable[[Control], None]
 Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
@@ -46,11 +46,6 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
-def make_pane() -> Pane:
-    """A pane on this process's clock."""
-    return Pane(elapsed_s)
 
 
 def make_app(

@@ -14,8 +14,10 @@ import pytest
 import uvicorn
 
 from services.console.core import Board
-from services.console.shell import make_app, make_pane
+from services.console.pane import Pane
+from services.console.shell import make_app
 from shared.messages.types import Control
+from shared.runtime.clock import elapsed_s
 from tests.unit.console.synthetic import Story, problem
 
 pytestmark = pytest.mark.browser
@@ -35,7 +37,7 @@ class Site:
         self._records = list(Story(3_000).records())
         self._end = int(share * len(self._records))
         self._stop = Event()
-        self._pane = make_pane()
+        self._pane = Pane(elapsed_s)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
         app = make_app(self._pane, problem(), self.given.append)
