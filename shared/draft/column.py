@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Literal
 
 import numpy as np
@@ -119,7 +120,7 @@ def _numbers(known: list[Any], basis: dict[str, Any], text: bool, comma: bool) -
     if not stands_for_nothing and found < max(1, _MOSTLY * rest):
         return None
     values = [value for value in parsed if value is not None]
-    whole = all(isinstance(value, int) and abs(value) < _BIGGEST for value in values)
+    whole = all(isinstance(value, int) for value in values)
     numbers = np.array([np.nan if value is None else float(value) for value in parsed])
     if stands_for_nothing:
         basis = basis | {"missing": basis["missing"] + others.total()}
@@ -150,7 +151,7 @@ def _words(cells: Sequence[Any], known: list[Any], basis: dict[str, Any]) -> Col
         return Column(kind="time", counts=counts, moments=moments, **basis)
     texts = [_text(cell) for cell in cells if cell is not None and cell != ""]
     basis = basis | {"missing": len(cells) - len(texts)}
-    return Column(kind="words", counts=Counter(texts), **basis)
+    return Column(kind="words" if texts else "empty", counts=Counter(texts), **basis)
 
 
 def decimal_comma(columns: Iterable[Sequence[Any]]) -> bool:
@@ -178,9 +179,14 @@ def _boolean(cell: Any) -> bool | None:
 
 
 def _number(cell: Any, comma: bool) -> int | float | None:
+    """The number in a cell; None: there is none that an event may hold (64 bits, finite)."""
     if isinstance(cell, str):
-        return number_of(with_point(cell) if comma else cell)
-    return cell if isinstance(cell, int | float) and not isinstance(cell, bool) else None
+        cell = number_of(with_point(cell) if comma else cell)
+    if isinstance(cell, bool) or not isinstance(cell, int | float):
+        return None
+    if isinstance(cell, int):
+        return cell if abs(cell) < _BIGGEST else None
+    return cell if isfinite(cell) else None
 
 
 def _text(cell: Any) -> str:

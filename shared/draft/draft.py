@@ -134,7 +134,9 @@ def _source(
     }
     if renamed:
         lines.append(written.line("  columns:", "names that formulas can use"))
-        lines += [f"    {written.key(title)}: {name}" for title, name in renamed.items()]
+        lines += [
+            f"    {written.key(title)}: {written.key(name)}" for title, name in renamed.items()
+        ]
     if roles.time is not None:
         lines += _time_lines(roles.time[1])
     if sample.broken:

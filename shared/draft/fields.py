@@ -12,6 +12,7 @@ MOST_CATEGORIES = 20
 _WIDE = 200
 """Columns from which on a category gets one feature instead of one for each value."""
 _EXAMPLES = 3
+_LEAST_SPAN, _MOST_SPAN = 1e-300, 1e300
 _ENOUGH = 20
 """Rows from which on two columns that say the same do not so by chance."""
 
@@ -72,16 +73,21 @@ def says_the_same(column: Column, target: Column) -> bool:
 def _number(column: Column) -> tuple[dict[str, Any], str]:
     low, high = min(column.counts), max(column.counts)
     options: dict[str, Any] = {"type": column.kind}
-    if low < high:
-        options["range"] = slack(low, high)
+    if low < high and (bounds := slack(low, high)) is not None:
+        options["range"] = bounds
     if unit := unit_of(column.title):
         options["unit"] = unit
     return options, f"{low:.6g} to {high:.6g} seen" if low < high else f"{low:.6g} seen"
 
 
-def slack(low: float, high: float) -> list[float]:
-    """Bounds a whole span below and above what was seen, rounded outwards to two digits."""
+def slack(low: float, high: float) -> list[float] | None:
+    """Bounds a whole span below and above what was seen, rounded outwards to two digits.
+
+    None: they would lie beyond what a number can hold.
+    """
     span = float(high) - float(low)
+    if not _LEAST_SPAN < span < _MOST_SPAN:
+        return None
     step = 10.0 ** (floor(log10(span)) - 1)
     digits = max(0, -floor(log10(step)))
     bounds = floor((low - span) / step) * step, -floor(-(high + span) / step) * step

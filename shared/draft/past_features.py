@@ -48,6 +48,15 @@ def windows(
     """Windows and lags of the columns that remember, where they say more on the target than the
     column itself does. `keys`: the key's cell of each row (when there is a `key`).
     """
+    with np.errstate(
+        all="ignore"
+    ):  # numbers near the largest give no correlation, hence no window
+        return _windows(columns, target, task, key, keys)
+
+
+def _windows(
+    columns: Sequence[Column], target: Column, task: Task, key: Column | None, keys: Sequence[Any]
+) -> Suggested:
     codes = np.unique([str(cell) for cell in keys], return_inverse=True)[1] if key else None
     places = np.zeros(target.rows, np.int64) if codes is None else codes.astype(np.int64)
     series = Series(places, _target(target, task))

@@ -54,7 +54,9 @@ def sections_of(sample: Sample, roles: Roles) -> tuple[list[str], list[Guess]]:
     lines.append("  fields:")
     for column, (options, comment) in fields:
         text = (
-            f"    {column.name}: {written.value(options)}" if options else f"    # {column.name}:"
+            f"    {written.key(column.name)}: {written.value(options)}"
+            if options
+            else f"    # {column.name}:"
         )
         lines.append(written.line(text, comment))
     _tell(fields, guesses)
