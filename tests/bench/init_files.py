@@ -10,6 +10,7 @@ files need).
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -174,13 +175,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path)
     parser.add_argument("--rows", type=int, default=2_000)
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="a regular expression over file names")
     options = parser.parse_args()
     print(
         "| file | rows | metric | `init` | by hand | difference | rejected |\n" + "|---" * 7 + "|"
     )
     for file in files(options.data, options.rows):
-        if options.only in file.name:
+        if re.search(options.only, file.name):
             with tempfile.TemporaryDirectory() as folder:
                 print(row(file, Path(folder)), flush=True)
 
