@@ -12,6 +12,8 @@ MOST_CATEGORIES = 20
 _WIDE = 200
 """Columns from which on a category gets one feature instead of one for each value."""
 _EXAMPLES = 3
+_A_VALUE = 5
+"""Rows a value from which on other names for the same values are told from chance."""
 _LEAST_SPAN, _MOST_SPAN = 1e-300, 1e300
 _ENOUGH = 20
 """Rows from which on two columns that say the same do not so by chance."""
@@ -67,6 +69,8 @@ def says_the_same(column: Column, target: Column) -> bool:
     count = len(target.counts)
     if column.rows < _ENOUGH or len(column.counts) != count or column.missing != target.missing:
         return False
+    if count * _A_VALUE > target.known:  # where all values differ, any two columns go together
+        return column.counts == target.counts and bool((column.codes == target.codes).all())
     return len(set(zip(column.codes.tolist(), target.codes.tolist(), strict=True))) <= count + 1
 
 

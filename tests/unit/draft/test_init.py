@@ -180,6 +180,12 @@ def test_the_target_under_another_name_is_no_feature(tmp_path: Path) -> None:
     assert not any(name.startswith("answer") for name in found.problem.feature_names)
 
 
+def test_columns_in_which_all_values_differ_are_features_unless_equal(tmp_path: Path) -> None:
+    numbers = R.normal(size=N)
+    found = drafted(csv(tmp_path, FRAME.assign(other=R.normal(size=N), same=numbers, y=numbers)))
+    assert "other" in found.problem.feature_names and "same" not in found.problem.feature_names
+
+
 @pytest.mark.parametrize(
     ("values", "task"),
     [
