@@ -4,13 +4,14 @@ The hedge weighs experts by their recent squared error. Two least-squares member
 and .995) correct it by the experts' differences from it. The three are averaged by their recent
 squared error on what they SAID.
 
-The answer's interval is the answer +- `width` times how far off it may be expected to be: the best
-expert's recent error and the experts' disagreement on this very event. `width` moves by what the
-PUBLISHED interval did when the label comes, early or late: by .9 steps up on a miss, by .1 down on a
-hit (adaptive conformal inference, Gibbs & Candes 2021, on the quantile itself: Angelopoulos, Candes &
-Tibshirani 2023, and with steps that fall to a floor: Angelopoulos, Barber & Bates 2024). On ANY stream
-the share of misses over n labels is within log(WIDEST / NARROWEST) / (.02 n) of 10 % while the width
-stays between those two, and below it where it rests on NARROWEST.
+The answer's interval is the answer +- `width` times how far off it was expected to be, the `scale`:
+the best expert's recent error and the experts' disagreement on this very event. When the label comes,
+`width` moves by .9 steps up if width times scale misses it, by .1 down if not (adaptive conformal
+inference, Gibbs & Candes 2021, on the quantile itself: Angelopoulos, Candes & Tibshirani 2023; steps
+that fall to a floor: Angelopoulos, Barber & Bates 2024). With labels at once, on ANY stream, the share
+of misses over n labels is within log(WIDEST / NARROWEST) / (.02 n) of 10 % while the width stays
+between those two. With late labels that holds for the width when the label comes, not for the published
+one: moved by what was published it would overshoot by as many steps as labels are late.
 """
 
 import math
@@ -23,7 +24,7 @@ from shared.models.rls import dot, rls_step
 
 FORGET = np.array([0.9995, 0.995])
 N_MEMBERS = 3  # two least squares, the hedge
-ANSWER, HALF = 3, 4  # the rows of `members` that hold the answer itself, and half its interval
+ANSWER, SCALE = 3, 4  # the rows of `members` that hold the answer itself, and its expected error
 N_ROWS = 5
 E_MEMORY, R_MEMORY = 100.0, 300.0  # labels: experts' and members' squared errors
 E_SHARP, R_SHARP = 4.0, 20.0
@@ -34,6 +35,7 @@ N_DONE, WIDTH = 0, 1  # places in `track`
 FIRST_WIDTH = 1.645  # of a normal distribution's deviations
 NARROWEST, WIDEST = 1e-3, 1e6
 LEAST_STEP = 0.02
+PRECISION = 1e-6  # of what was said, in single precision: nobody is surer than that
 CALIBRATED = 30  # labels before an interval is given
 
 
@@ -78,12 +80,12 @@ def expected_error(said: F32, columns: I64, share: F64, base: float, unit: float
     for e in range(columns.shape[0]):
         off = said[columns[e], 0] - base
         spread += share[e] * off * off
-    return math.sqrt(unit * unit + spread)
+    return math.sqrt(unit * unit + spread) + PRECISION * abs(base)
 
 
 @njit(cache=True, fastmath=FAST)
 def predict_block(
-    said: F32, columns: I64, w: F64, error: F64, missed: F64, track: F64, members: F32, mean: F64
+    said: F32, columns: I64, w: F64, error: F64, missed: F64, members: F32, mean: F64
 ) -> None:
     """Fill `members` [n, 5, 1] and the answer `mean` [n, 1]."""
     n_experts = columns.shape[0]
@@ -100,14 +102,17 @@ def predict_block(
             answer += mix[r] * one
         members[i, N_MEMBERS - 1, 0] = base
         members[i, ANSWER, 0] = answer
-        members[i, HALF, 0] = track[WIDTH] * expected_error(said[i], columns, share, base, unit)
+        members[i, SCALE, 0] = expected_error(said[i], columns, share, base, unit)
         mean[i, 0] = answer
 
 
 @njit(cache=True, fastmath=FAST)
-def _track(track: F64, missed: bool) -> None:
+def _track(track: F64, miss: float, scale: float) -> None:
     """Move the width: up a lot on a miss, down a little on a hit, in proportion to itself."""
     track[N_DONE] += 1.0
+    if scale <= 0.0:  # nothing was known then, or nobody ever errs
+        return
+    missed = miss > track[WIDTH] * scale
     step = max(LEAST_STEP, 1.0 / math.sqrt(track[N_DONE]))
     width = track[WIDTH] * math.exp(step * ((1.0 if missed else 0.0) - MISS))
     track[WIDTH] = min(WIDEST, max(NARROWEST, width))
@@ -118,7 +123,7 @@ def _judge(missed: F64, track: F64, members: F32, y: float) -> None:
     for r in range(N_MEMBERS):
         off = members[r, 0] - y
         missed[r] += (squared(off) - missed[r]) / min(R_MEMORY, track[N_DONE] + 1.0)
-    _track(track, abs(members[ANSWER, 0] - y) > members[HALF, 0])
+    _track(track, abs(members[ANSWER, 0] - y), members[SCALE, 0])
 
 
 @njit(cache=True, fastmath=FAST)

@@ -29,12 +29,11 @@ class BlendStacker:
         """The answer, and its interval once 30 of its answers were judged."""
         members = np.empty((len(said), blend.N_ROWS, 1), np.float32)
         mean = np.empty((len(said), 1))
-        blend.predict_block(
-            said, columns, self.weights, self.error, self.missed, self.track, members, mean
-        )
+        blend.predict_block(said, columns, self.weights, self.error, self.missed, members, mean)
         if self.track[blend.N_DONE] < blend.CALIBRATED:
             return Verdict(mean, members)
-        half: F64 = members[:, blend.HALF] * np.array([-1.0, 1.0])
+        width: F64 = self.track[blend.WIDTH] * np.array([-1.0, 1.0])
+        half: F64 = members[:, blend.SCALE] * width
         return Verdict(mean, members, mean + half)
 
     def learn_many(self, said: F32, columns: I64, members: F32 | None, y: Labels) -> None:

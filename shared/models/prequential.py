@@ -67,7 +67,7 @@ def walk_blend(
         if i == end:
             break
         blend.predict_block(
-            said[i : i + 1], columns, w, error, missed, track, members[i : i + 1], mean[i : i + 1]
+            said[i : i + 1], columns, w, error, missed, members[i : i + 1], mean[i : i + 1]
         )
 
 

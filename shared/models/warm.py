@@ -31,9 +31,10 @@ def warm_pool(task: Task, n_features: int = 2, experts: Sequence[str] = ()) -> N
     pool = Pool(task, n_features, 2, experts=experts)
     x = np.random.default_rng(0).normal(size=(3, n_features))
     y = np.array([0, 1, 0])
-    scored = pool.predict_many(x)
-    members = {version: verdict.members for version, verdict in scored.by_version.items()}
-    pool.learn_many(x, y, scored.said, members, scored.arrival, scored.layout)
+    for n in (3, 1):  # a single row is contiguous however it was cut: another type
+        scored = pool.predict_many(x[:n])
+        members = {version: verdict.members for version, verdict in scored.by_version.items()}
+        pool.learn_many(x[:n], y[:n], scored.said, members, scored.arrival, scored.layout)
     from_bytes(to_bytes(pool))
 
 
