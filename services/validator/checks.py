@@ -5,8 +5,11 @@ from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
+from services.validator.outliers import Outliers
 from services.validator.recent import Recent
 from shared.errors import Reject, UsageError
+from shared.features.keys import Keys
+from shared.features.past import Past, Plan
 from shared.problem.expression import Formula
 from shared.problem.spec import Check, Problem
 from shared.problem.times import parse_time
@@ -22,7 +25,7 @@ class Checks:
         UsageError: a function cannot be imported.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, plan: Plan) -> None:
         fields = problem.events.fields
         kinds = {name: spec.formula_kind for name, spec in fields.items()}
         self._times = [name for name, spec in fields.items() if spec.type == "time"]
@@ -32,15 +35,19 @@ class Checks:
         self._kept = tuple(fields) if self._windows else ()
         most = max((window for _, window, _ in self._windows), default=1) - 1
         self.recent = Recent(most, problem.events.max_keys)
+        self._outliers = Outliers(problem, plan)
+        self.remembers = bool(self._windows or self._outliers.fields)
+        self._any = bool(self._rules or self.remembers)
 
-    def apply(self, fields: dict[str, Any], key: str) -> None:
-        """Ask every check.
+    def apply(self, fields: dict[str, Any], key: str, keys: Keys) -> None:
+        """Ask every check; `keys` holds the accepted past.
 
         Raises:
             Reject: one refuses; `check` is its name.
         """
-        if not self._rules and not self._windows:
+        if not self._any:
             return
+        self._outliers.check(fields, keys.past(key))
         row = self._row(fields)
         for name, rule in self._rules:
             reason = rule(row)
@@ -52,8 +59,9 @@ class Checks:
             if reason is not None:
                 raise Reject(reason, name)
 
-    def remember(self, fields: dict[str, Any], key: str) -> None:
-        """The event was accepted: later windows hold it."""
+    def remember(self, fields: dict[str, Any], key: str, past: Past) -> None:
+        """The event was accepted: it is part of the past."""
+        self._outliers.learn(fields, past)
         if self._windows:
             row = self._row(fields)
             self.recent.add(key, {name: row[name] for name in self._kept})

@@ -11,7 +11,7 @@ from services.validator.ids import NewestIds
 from services.validator.watermarks import Watermarks
 from shared.errors import Reject
 from shared.features.keys import Keys
-from shared.features.past import Plan
+from shared.features.past import NEVER_US, Plan
 from shared.messages.cloudevents import Attributes, opened
 from shared.messages.streams import REJECTED, VALID
 from shared.messages.types import Valid
@@ -46,10 +46,10 @@ class Validator:
         self._others = [(r.name, r.known, r.apply) for r, kind in rules if kind != "number"]
         named = (self._id, self._time, events.environment)
         self._mapped = [name for name in named if name and name not in events.fields]
-        self._checks = Checks(problem)
         self._ids = NewestIds(events.duplicate_window)
         self._watermarks = Watermarks(events)
         self._plan = Plan()
+        self._checks = Checks(problem, self._plan)
         self._newest = Keys(self._plan, events.max_keys)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
@@ -100,7 +100,7 @@ class Validator:
             value = fields.get(other)
             if value.__class__ is not str or value not in known:
                 apply(fields)
-        self._checks.apply(fields, key or "")
+        self._checks.apply(fields, key or "", self._newest)
         if has_id and name in self._ids:
             raise Reject(
                 f"an event with the id {shown(name)} was there before", "duplicate", self._id
@@ -108,7 +108,9 @@ class Validator:
         late = has_time and self._late(key or "", time, record, again)
         if has_id:
             self._ids.add(name)
-        self._checks.remember(fields, key or "")
+        if self._checks.remembers:
+            at_us = microseconds(time) if has_time else NEVER_US
+            self._checks.remember(fields, key or "", self._newest.at(key or "", at_us))
         for mapped in self._mapped:
             fields.pop(mapped, None)
         return Valid(name, time, fields, key, late)

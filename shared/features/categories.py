@@ -20,7 +20,7 @@ class OneHot:
 
     def __init__(self, name: str, spec: FieldSpec) -> None:
         self._field = name
-        self._columns = spec.columns(name)
+        self._columns = spec.encoded(name)
         self._zeros = dict.fromkeys(self._columns, 0.0)
         self._missing = dict.fromkeys(self._columns)
         known = [scalar_text(value) for value in spec.categories or ()]
@@ -45,7 +45,7 @@ class Hashed:
 
     def __init__(self, name: str, spec: FieldSpec) -> None:
         self._field = name
-        self._columns = spec.columns(name)
+        self._columns = spec.encoded(name)
 
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
@@ -65,7 +65,7 @@ class Frequency:
 
     def __init__(self, name: str, spec: FieldSpec) -> None:
         self._field = name
-        (self._column,) = spec.columns(name)
+        (self._column,) = spec.encoded(name)
         self._counts: dict[str, int] = {}
         self._total = 0
         self._dirty: dict[str, None] = {}

@@ -18,6 +18,9 @@ from shared.problem.times import microseconds
 _VERSION = 1
 """Counts changes of meaning: with it the digest changes."""
 
+_ADDED = {"outliers", "outlier_limit", "scale"}
+"""Options that came later: a definition without them keeps its digest."""
+
 
 class FeatureSet:
     """Computes features event by event, in order of arrival within each key.
@@ -68,7 +71,7 @@ class FeatureSet:
             if as_it_is and value.__class__ is float and value - value == 0.0:
                 row[name] = value
             else:
-                row[name] = clean(value, past)
+                row[name] = clean(value, past, row)
         for operator in self._operators:
             operator.compute(row, time, past)
         if past is not self._nothing:
@@ -108,6 +111,7 @@ def _digest(problem: Problem) -> str:
         "max_keys": problem.events.max_keys,
         "fields": {
             name: spec.model_dump(mode="json", include=matters)
+            | spec.model_dump(mode="json", include=_ADDED, exclude_defaults=True)
             for name, spec in problem.events.fields.items()
         },
         "features": [feature.model_dump(mode="json") for feature in problem.features],

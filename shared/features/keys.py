@@ -24,6 +24,10 @@ class Keys:
     def __len__(self) -> int:
         return len(self._pasts)
 
+    def past(self, key: str) -> Past | None:
+        """The past of `key`, to look at, if it is known."""
+        return self._pasts.get(key)
+
     def newest_us(self, key: str) -> int | None:
         """The newest event time of `key`, if it is known."""
         past = self._pasts.get(key)

@@ -13,12 +13,14 @@ from array import array
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from math import nan
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 CHUNK = 64
 """Events in one state entry."""
+NEVER_US = -(2**62)
+"""Before every time."""
 
 
 class WindowState(Protocol):
@@ -39,7 +41,8 @@ class Plan:
         self.depths: dict[str, int] = {}
         self.time_depth = 0
         self.windows: list[type[WindowState] | Any] = []
-        self.fills: list[str] = []
+        self.fills: list[Any] = []
+        """The empty named tuples."""
 
     def column(self, name: str, depth: int) -> int:
         """Remember the last `depth` values of `name`; the column's index."""
@@ -55,9 +58,9 @@ class Plan:
         self.windows.append(make)
         return len(self.windows) - 1
 
-    def fill(self, name: str) -> int:
-        """Keep count, mean and last value of `name`; their index."""
-        self.fills.append(name)
+    def fill(self, empty: tuple[Any, ...]) -> int:
+        """Keep a named tuple, at first `empty`, of what msgpack can hold; its index."""
+        self.fills.append(empty)
         return len(self.fills) - 1
 
     @property
@@ -75,20 +78,12 @@ class _Head(msgspec.Struct, array_like=True):
     time_us: int
     events: int
     first: int
-    fills: list[tuple[int, float, Any]]
+    fills: list[Any]
     bounds: list[int]
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Head).decode
-
-
-class Fill(NamedTuple):
-    """Running count, mean and last value of a field."""
-
-    seen: int = 0
-    mean: float = 0.0
-    last: Any = None
 
 
 class Past:
@@ -100,12 +95,12 @@ class Past:
     __slots__ = ("_saved", "columns", "events", "fills", "first", "time_us", "times", "windows")
 
     def __init__(self, plan: Plan) -> None:
-        self.time_us = -(2**62)
+        self.time_us = NEVER_US
         self.events = 0
         self.columns = [array("d") for _ in plan.depths]
         self.times = array("q")
         self.windows: list[Any] = [make() for make in plan.windows]
-        self.fills = [Fill() for _ in plan.fills]
+        self.fills: list[Any] = list(plan.fills)
         self.first = 0
         self._saved = 0
 
@@ -148,7 +143,8 @@ class Past:
         head = _decode(entries[f"head/{key}"])
         self.time_us, self.events, self.first = head.time_us, head.events, head.first
         self._saved = self.events
-        self.fills = [Fill(*fill) for fill in head.fills]
+        made = zip(plan.fills, head.fills, strict=True)
+        self.fills = [type(empty)(*fill) for empty, fill in made]
         last = -(-self.events // CHUNK) if plan.depth else 0
         for chunk in range(self.first, last):
             self._take(plan, entries[f"rows/{chunk}/{key}"])

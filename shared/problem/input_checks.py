@@ -33,6 +33,16 @@ def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
             yield from _categories(spec, path)
 
 
+def _nothing(option: str, spec: FieldSpec) -> str:
+    beside = {"buckets": "without `encode: hash`", "outlier_limit": "without `outliers`"}
+    if option == "pattern" and spec.categories is not None:
+        beside["pattern"] = "beside `categories`"
+    if option == "scale" and not spec.feature:
+        beside["scale"] = "with `feature: false`"
+    here = f"here: this is a field of type {spec.type}"
+    return f"`{option}` means nothing {beside.get(option, here)}"
+
+
 def _pattern(text: str, path: Path) -> Iterator[Mistake]:
     try:
         matcher(text)
@@ -49,22 +59,21 @@ def _options(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
         "encode": spec.type == "category",
         "unseen": spec.type == "category",
         "buckets": spec.encode == "hash",
+        "outliers": numeric,
+        "outlier_limit": numeric and spec.outliers != "keep",
+        "scale": numeric and spec.feature,
         "pattern": spec.type == "text" or (spec.type == "category" and spec.categories is None),
     }
     for option, fit in fits.items():
         if option in spec.model_fields_set and not fit:
-            kind = "`encode: hash`" if option == "buckets" else f"a field of type {spec.type}"
-            wrong = f"`{option}` means nothing here: this is {kind}"
-            if option == "buckets":
-                wrong = "`buckets` means nothing without `encode: hash`"
-            elif option == "pattern" and spec.categories is not None:
-                wrong = "`pattern` means nothing beside `categories`"
-            yield Mistake((*path, option), wrong, "the field without it", key=True)
-    if spec.missing == "mean" and not numeric:
+            yield Mistake(
+                (*path, option), _nothing(option, spec), "the field without it", key=True
+            )
+    if spec.missing in ("mean", "median") and not numeric:
         yield Mistake(
             (*path, "missing"),
-            f"{spec.type} fields have no mean",
-            "`missing: last` (or keep, reject)",
+            f"{spec.type} fields have no {spec.missing}",
+            "`missing: mode` (or last, keep, flag, reject)",
         )
 
 

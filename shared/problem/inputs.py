@@ -39,9 +39,18 @@ class FieldSpec(Part):
     """Accept `"3.5"` for a number, `"true"` for a boolean, and so on."""
     unseen: Literal["reject", "other"] = "reject"
     """A value outside `categories`: reject the event, or let it pass as `other`."""
-    missing: Literal["keep", "reject", "mean", "last"] = "keep"
-    """A missing value: keep it missing, reject the event, or put the mean or the last value of the
-    same key's past."""
+    missing: Literal["keep", "reject", "flag", "mean", "median", "mode", "last"] = "keep"
+    """A missing value: keep it missing, reject the event, keep it and add the feature `..._missing`, or
+    put the mean, the last value, or the median or most frequent of the newest 101 of the same key's
+    past."""
+    outliers: Literal["keep", "clip", "flag", "reject"] = "keep"
+    """A number more than `outlier_limit` deviations from the mean of the same key's past (30 values or
+    more): clip it there, add the feature `..._outlier`, or reject the event. What is remembered of it
+    is the clipped value, so a lasting change of level is followed; where it is rejected, it is not."""
+    outlier_limit: float = Field(5.0, gt=0)
+    scale: Literal["standard", "minmax"] | None = None
+    """The feature is `..._scaled`: by mean and deviation, or least and greatest, of the same key's
+    past. Formulas, lags and windows see the number as it is."""
     feature: bool = True
     """Whether the field itself is a feature (numbers as they are, categories encoded)."""
     encode: Literal["onehot", "hash", "frequency"] = "onehot"
@@ -61,8 +70,14 @@ class FieldSpec(Part):
         """The features that the field `name` itself gives."""
         if not self.feature or self.type in ("text", "time"):
             return ()
-        if self.type != "category":
-            return (name,)
+        flags = [f"{name}_missing"] if self.missing == "flag" else []
+        if self.outliers == "flag":
+            flags.append(f"{name}_outlier")
+        own = self.encoded(name) if self.type == "category" else (name,)
+        return (*((f"{name}_scaled",) if self.scale else own), *flags)
+
+    def encoded(self, name: str) -> tuple[str, ...]:
+        """The columns that a category's values become."""
         if self.encode == "hash":
             return tuple(f"{name}_hash_{bucket}" for bucket in range(self.buckets))
         if self.encode == "frequency":

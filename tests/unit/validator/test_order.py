@@ -184,3 +184,18 @@ def test_a_field_may_be_absent_in_an_environment() -> None:
     found = [out.value for out in stage.handle([record(e, n) for n, e in enumerate(events)])]
     assert [getattr(value, "check", None) for value in found] == [None, "missing", "missing"]
     assert "from" not in found[0].fields and found[0].fields["must"] is None
+
+
+def test_outliers_by_the_past_of_the_key_are_rejected() -> None:
+    fields = FIELDS | {"must": {"type": "number", "outliers": "reject", "outlier_limit": 4.0}}
+    spec = problem(fields)
+    values = [*[n % 7 / 7 for n in range(60)], 40.0, 0.5, 3.9, None]
+    events = [changed(id=f"e{n}", at=at(n), must=value) for n, value in enumerate(values)]
+    records = [record(event, n) for n, event in enumerate(events)]
+    found = check_stage(SERVICE, lambda: Validator(spec), records, [0, 31, 61, 64])
+    assert [n for n, out in enumerate(found) if out.stream is not VALID] == [60, 62]
+    assert (found[60].value.check, found[60].value.field) == ("outlier", "must")
+    assert "must is 40, more than 4 deviations" in found[60].value.reason
+    list((stage := Validator(spec)).handle(records))
+    (other,) = stage.handle([record(changed(id="v", region="VIC", must=40.0), 99)])
+    assert other.stream is VALID, "another key has a past of its own"
