@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from typing import Any
 
 from shared.features.categories import ENCODINGS
 from shared.features.cleaning import Cleaned
@@ -12,13 +13,13 @@ from shared.features.past import Past, Plan
 from shared.features.port import Operator, Remembering, Row
 from shared.messages.types import Valid
 from shared.problem.expression import Formula
-from shared.problem.spec import Expression, Problem
+from shared.problem.spec import Expression, Feature, Problem, Since
 from shared.problem.times import microseconds
 
 _VERSION = 1
 """Counts changes of meaning: with it the digest changes."""
 
-_ADDED = {"outliers", "outlier_limit", "scale"}
+_ADDED = {"outliers", "outlier_limit", "scale", "tumbling", "session"}
 """Options that came later: a definition without them keeps its digest."""
 
 
@@ -95,11 +96,17 @@ def _used(problem: Problem) -> set[str]:
     """Fields that a feature is made from."""
     used = {name for name, spec in problem.events.fields.items() if spec.columns(name)}
     for index, feature in enumerate(problem.features):
-        if isinstance(feature, Expression):
-            used |= set(Formula(feature.formula, problem.formula_kinds(index)).names)
+        if isinstance(feature, Expression | Since):
+            text = feature.formula or "true"
+            used |= set(Formula(text, problem.formula_kinds(index)).names)
         elif feature.kind != "calendar":
             used.add(feature.field)
     return used & problem.events.fields.keys()
+
+
+def _dumped(feature: Feature) -> dict[str, Any]:
+    dumped = feature.model_dump(mode="json")
+    return {k: v for k, v in dumped.items() if k not in _ADDED or v is not None}
 
 
 def _digest(problem: Problem) -> str:
@@ -114,7 +121,7 @@ def _digest(problem: Problem) -> str:
             | spec.model_dump(mode="json", include=_ADDED, exclude_defaults=True)
             for name, spec in problem.events.fields.items()
         },
-        "features": [feature.model_dump(mode="json") for feature in problem.features],
+        "features": [_dumped(feature) for feature in problem.features],
     }
     text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]

@@ -10,12 +10,46 @@ rebuilt from the back's values: O(1) merges an event, amortised, with no subtrac
 from datetime import datetime, timedelta
 
 from shared.features.lags import finite
+from shared.features.ordered import QUANTILES, Ordered
 from shared.features.past import Past, Plan
 from shared.features.port import Row
 from shared.features.statistics import MEASURES, OF_NOTHING, STATISTICS, Measure, Part
 from shared.problem.spec import Window
 
-_HOUR_US = 3_600_000_000
+HOUR_US = 3_600_000_000
+
+
+class Outputs:
+    """The features of one declared window, from its merged parts."""
+
+    def __init__(self, spec: Window) -> None:
+        known = [(column, name) for column, name in zip(spec.columns(), spec.of, strict=False)]
+        merging = [(column, name) for column, name in known if name in STATISTICS]
+        statistics = [*(name for _, name in merging), *(["mean"] if spec.minus_now else [])]
+        kinds = list(dict.fromkeys(STATISTICS[name][0] for name in statistics))
+        self.measures = [MEASURES[kind] for kind in kinds]
+        self._outputs = [
+            (column, kinds.index(STATISTICS[name][0]), STATISTICS[name][1], OF_NOTHING.get(name))
+            for column, name in merging
+        ]
+        self._minus = (spec.columns()[-1], kinds.index("moments")) if spec.minus_now else None
+
+    def with_value(self, parts: list[Part] | None, x: float, value: float) -> list[Part] | None:
+        """`parts` and a later value at the place `x`."""
+        later = [measure.lift(x, value) for measure in self.measures]
+        return merged(self.measures, parts, later)
+
+    def write(self, row: Row, parts: list[Part] | None, value: float | None) -> None:
+        """Put the features into `row`; `value` is the event's own."""
+        for column, index, finish, nothing in self._outputs:
+            part = parts[index] if parts else None
+            result = nothing if part is None else finish(part)
+            row[column] = None if result is None else finite(result)
+        if self._minus:
+            column, index = self._minus
+            row[column] = None
+            if parts is not None and value is not None:
+                row[column] = finite(value - parts[index][2])
 
 
 class WindowValues:
@@ -27,19 +61,18 @@ class WindowValues:
         self._span_us = None if spec.span is None else spec.span // timedelta(microseconds=1)
         size = spec.limit if spec.size is None else spec.size
         self._keep = size - 1 if spec.include_now else size
-        statistics = [*spec.of, *(["mean"] if spec.minus_now else [])]
-        kinds = list(dict.fromkeys(STATISTICS[name][0] for name in statistics))
-        self._measures = [MEASURES[kind] for kind in kinds]
-        columns = spec.columns()
-        self._outputs = [
-            (column, kinds.index(STATISTICS[name][0]), STATISTICS[name][1], OF_NOTHING.get(name))
-            for column, name in zip(columns, spec.of, strict=False)
-        ]
-        self._minus = (columns[-1], kinds.index("moments")) if spec.minus_now else None
+        self._outputs = Outputs(spec)
         self._column = plan.column(spec.field, self._keep + 1)
         if self._span_us is not None:
             plan.times(self._keep + 1)
-        self._state = plan.window(lambda: TwoStacks(self._measures, self._column, self._timed))
+        measures = self._outputs.measures
+        self._state = plan.window(lambda: TwoStacks(measures, self._column, self._timed))
+        self._in_order = [
+            (column, QUANTILES.get(name))
+            for column, name in zip(spec.columns(), spec.of, strict=False)
+            if name == "distinct" or name in QUANTILES
+        ]
+        self._ordered = plan.window(lambda: Ordered(self._column)) if self._in_order else None
 
     @property
     def _timed(self) -> bool:
@@ -48,23 +81,32 @@ class WindowValues:
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
         state: TwoStacks = past.windows[self._state]
-        state.advance(past, self._low(state, past))
+        low = self._low(state, past)
+        state.advance(past, low)
         value = row[self._field]
-        x = past.time_us / _HOUR_US if self._timed else float(past.events)
+        if self._ordered is not None:
+            self._write_ordered(row, past, low, value)
+        x = past.time_us / HOUR_US if self._timed else float(past.events)
         parts = state.parts()
         if value is not None:
             state.push(x, value)
             if self._now:
-                later = [measure.lift(x, value) for measure in self._measures]
-                parts = merged(self._measures, parts, later)
-        for column, index, finish, nothing in self._outputs:
-            part = parts[index] if parts else None
-            result = nothing if part is None else finish(part)
-            row[column] = None if result is None else finite(result)
-        if self._minus:
-            column, index = self._minus
-            known = parts is not None and value is not None
-            row[column] = finite(value - parts[index][2]) if known and parts else None
+                parts = self._outputs.with_value(parts, x, value)
+        self._outputs.write(row, parts, value)
+
+    def _write_ordered(self, row: Row, past: Past, low: int, value: float | None) -> None:
+        assert self._ordered is not None
+        ordered: Ordered = past.windows[self._ordered]
+        ordered.advance(past, low)
+        beside = value if self._now else None
+        for column, share in self._in_order:
+            if share is None:
+                row[column] = float(ordered.differing(beside))
+            else:
+                result = ordered.quantile(share, beside)
+                row[column] = None if result is None else finite(result)
+        if value is not None:
+            ordered.push(value)
 
     def _low(self, state: "TwoStacks", past: Past) -> int:
         """The first ordinal that still counts."""
@@ -133,7 +175,7 @@ class TwoStacks:
         value = past.columns[self._column][place]
         if value != value:
             return None
-        x = past.times[place] / _HOUR_US if self._timed else float(ordinal)
+        x = past.times[place] / HOUR_US if self._timed else float(ordinal)
         return [measure.lift(x, value) for measure in self._measures]
 
 

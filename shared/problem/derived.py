@@ -45,12 +45,18 @@ class Lags(Part):
         return lags + minus if self.difference else lags
 
 
-Statistic = Literal["count", "sum", "mean", "min", "max", "std", "range", "last", "trend"]
+Statistic = Literal[
+    "count", "sum", "mean", "min", "max", "std", "range", "last", "trend",
+    "distinct", "q05", "q25", "median", "q75", "q95",
+]  # fmt: skip
+IN_ORDER = frozenset({"distinct", "q05", "q25", "median", "q75", "q95"})
+"""Statistics that need all values of the window: not for sessions and tumbling windows."""
 
 
 class Window(Part):
-    """Statistics of `field` (a number, or an earlier feature) over the last `size` events, or the
-    last `span` of event time, of the same key; the event itself is included when `include_now`.
+    """Statistics of `field` (a number, or an earlier feature) over the last `size` events, the last
+    `span` of event time, the present `tumbling` tile of event time, or the present session (it ends
+    after `session` without an event) of the same key; the event itself is included when `include_now`.
     """
 
     kind: Literal["window"]
@@ -58,6 +64,8 @@ class Window(Part):
     of: list[Statistic]
     size: int | None = Field(None, ge=1, le=100_000)
     span: Duration | None = None
+    tumbling: Duration | None = None
+    session: Duration | None = None
     limit: int = Field(10_000, ge=1, le=1_000_000)
     """With `span`: at most this many newest events count (memory is bounded)."""
     include_now: bool = True
@@ -66,9 +74,46 @@ class Window(Part):
 
     def columns(self) -> tuple[str, ...]:
         """The features that this gives, in order."""
-        width = str(self.size) if self.span is None else duration_text(self.span)
+        width = self.width
         names = tuple(f"{self.field}_{statistic}_{width}" for statistic in self.of)
         return (*names, f"{self.field}_minus_mean_{width}") if self.minus_now else names
+
+    @property
+    def width(self) -> str:
+        """The end of the features' names."""
+        if self.tumbling is not None:
+            return f"tumbling_{duration_text(self.tumbling)}"
+        if self.session is not None:
+            return f"session_{duration_text(self.session)}"
+        return str(self.size) if self.span is None else duration_text(self.span)
+
+
+class Decayed(Part):
+    """The mean of `field` for the same key, each value weighing half as much after every `half_life` of
+    event time (exponentially weighted); the event itself is included.
+    """
+
+    kind: Literal["decayed"]
+    field: str
+    half_life: Duration
+
+    def columns(self) -> tuple[str, ...]:
+        """The one feature that this gives."""
+        return (f"{self.field}_decayed_{duration_text(self.half_life)}",)
+
+
+class Since(Part):
+    """Seconds of event time since the last event of the same key, before this one, for which `formula`
+    was true (without a formula: since the last event).
+    """
+
+    kind: Literal["since"]
+    name: Name
+    formula: str | None = None
+
+    def columns(self) -> tuple[str, ...]:
+        """The one feature that this gives."""
+        return (self.name,)
 
 
 class Expression(Part):
@@ -83,4 +128,6 @@ class Expression(Part):
         return (self.name,)
 
 
-Feature = Annotated[Calendar | Lags | Window | Expression, Field(discriminator="kind")]
+Feature = Annotated[
+    Calendar | Lags | Window | Decayed | Since | Expression, Field(discriminator="kind")
+]

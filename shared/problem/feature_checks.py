@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from shared.problem.derived import IN_ORDER
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
-from shared.problem.spec import Calendar, Expression, Problem, Window
+from shared.problem.spec import Calendar, Decayed, Expression, Problem, Since, Window
 
 _MAX_COLUMNS = 5_000
 
@@ -22,12 +23,15 @@ def features_mistakes(problem: Problem) -> Iterator[Mistake]:
         kinds = problem.formula_kinds(index)
         if isinstance(feature, Calendar):
             yield from zone_mistakes(feature.zone, (*path, "zone"))
-        elif isinstance(feature, Expression):
-            yield from formula_mistakes(feature.formula, kinds, (*path, "formula"))
+        elif isinstance(feature, Expression | Since):
+            text = "true" if feature.formula is None else feature.formula
+            yield from formula_mistakes(text, kinds, (*path, "formula"))
         else:
             yield from _past_of(feature.field, kinds, (*path, "field"))
         if isinstance(feature, Window):
             yield from _window(feature, path)
+        if isinstance(feature, Decayed) and feature.half_life <= timedelta(0):
+            yield Mistake((*path, "half_life"), "it must be positive", "a duration such as 1h")
         yield from _fresh(list(feature.columns()), seen, path)
     count = len(problem.feature_names)
     if not count and problem.events.fields:
@@ -55,13 +59,20 @@ def _past_of(name: str, kinds: dict[str, Any], path: Path) -> Iterator[Mistake]:
 
 
 def _window(window: Window, path: Path) -> Iterator[Mistake]:
-    if (window.size is None) == (window.span is None):
+    spans = {"span": window.span, "tumbling": window.tumbling, "session": window.session}
+    given = [name for name, span in spans.items() if span is not None]
+    if len(given) + (window.size is not None) != 1:
         yield Mistake(
             path,
-            "a window needs `size` or `span`, one of the two",
+            "a window needs `size`, `span`, `tumbling` or `session`, one of them",
             "`size: 48` (events) or `span: 1d` (event time)",
         )
-    elif window.span is not None and window.span <= timedelta(0):
-        yield Mistake((*path, "span"), "a span must be positive", "a duration such as 1d")
+    elif given and (spans[given[0]] or timedelta(0)) <= timedelta(0):
+        yield Mistake((*path, given[0]), f"a {given[0]} must be positive", "a duration such as 1d")
+    in_order = [name for name in window.of if name in IN_ORDER]
+    if in_order and (window.tumbling or window.session):
+        yield Mistake(
+            (*path, "of"), f"`{in_order[0]}` needs all values of the window", "`size` or `span`"
+        )
     if not window.of and not window.minus_now:
         yield Mistake((*path, "of"), "no statistic is asked for", "`of: [mean, std]`")

@@ -9,7 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from shared.problem.derived import Calendar, Expression, Feature, Lags, Statistic, Window
+from shared.problem.derived import (
+    Calendar,
+    Decayed,
+    Expression,
+    Feature,
+    Lags,
+    Since,
+    Statistic,
+    Window,
+)
 from shared.problem.inputs import (
     Check,
     Duration,
@@ -29,6 +38,7 @@ from shared.problem.search import SearchSpec
 __all__ = [
     "Calendar",
     "Check",
+    "Decayed",
     "Duration",
     "Events",
     "Expression",
@@ -41,6 +51,7 @@ __all__ = [
     "Part",
     "Scalar",
     "SearchSpec",
+    "Since",
     "Source",
     "Statistic",
     "Task",
