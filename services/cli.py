@@ -3,12 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from services import USUAL_PORT, inspection
 from services.benching import bench_app
+from services.model_commands import models_app
+from services.options import AsJson, DataDir, ProblemFile, Reason, show
 from shared.problem.load import load_problem
 
 app = typer.Typer(
@@ -19,23 +21,11 @@ app = typer.Typer(
     add_completion=False,
 )
 rejected_app = typer.Typer(help="Records that could not be used.", no_args_is_help=True)
-models_app = typer.Typer(help="Model versions and decisions on them.", no_args_is_help=True)
 app.add_typer(rejected_app, name="rejected")
 topics_app = typer.Typer(help="The topics of a problem on Kafka.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(topics_app, name="topics")
 app.add_typer(bench_app, name="bench")
-
-DataDir = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="The run's directory (default: the only one in .headrace/)."),
-]
-ProblemFile = Annotated[
-    Path | None,
-    typer.Option("--problem", help="Its problem file (needed where HEADRACE_LOG names Kafka)."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the decision.")]
 
 
 @app.command()
@@ -158,7 +148,7 @@ def serve(
 @app.command()
 def status(data_dir: DataDir = None, problem: ProblemFile = None, as_json: AsJson = False) -> None:
     """Where each stream ends, what is live, what is open."""
-    _show(inspection.status(inspection.chosen(data_dir, problem)), as_json)
+    show(inspection.status(inspection.chosen(data_dir, problem)), as_json)
 
 
 @app.command()
@@ -171,16 +161,27 @@ def alerts(
     """Alerts, newest state of each."""
     if follow:
         inspection.follow_alerts(
-            inspection.chosen(data_dir, problem), lambda row: _show([row], as_json)
+            inspection.chosen(data_dir, problem), lambda row: show([row], as_json)
         )
         return
-    _show(inspection.alerts(inspection.chosen(data_dir, problem)), as_json)
+    show(inspection.alerts(inspection.chosen(data_dir, problem)), as_json)
 
 
 @app.command()
 def retrain(reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None) -> None:
     """Ask for a retraining job now."""
     typer.echo(inspection.command(inspection.chosen(data_dir, problem), "retrain", None, reason))
+
+
+@app.command()
+def cancel(
+    job: Annotated[str, typer.Argument(help="A job that is under way, such as job-0003.")],
+    reason: Reason = "",
+    data_dir: DataDir = None,
+    problem: ProblemFile = None,
+) -> None:
+    """Call a retraining job off: whatever its fit finds is not used."""
+    typer.echo(inspection.cancel(inspection.chosen(data_dir, problem), job, reason))
 
 
 @rejected_app.command("list")
@@ -192,18 +193,18 @@ def rejected_list(
     as_json: AsJson = False,
 ) -> None:
     """The newest rejected records, and how many of each kind."""
-    _show(inspection.rejected(inspection.chosen(data_dir, problem), check, limit), as_json)
+    show(inspection.rejected(inspection.chosen(data_dir, problem), check, limit), as_json)
 
 
 @rejected_app.command("show")
-def rejected_show(
+def rejectedshow(
     number: Annotated[int, typer.Argument(help="The offset, as listed.")],
     data_dir: DataDir = None,
     problem: ProblemFile = None,
     as_json: AsJson = False,
 ) -> None:
     """One rejected record with its raw bytes."""
-    _show(inspection.rejected_one(inspection.chosen(data_dir, problem), number), as_json)
+    show(inspection.rejected_one(inspection.chosen(data_dir, problem), number), as_json)
 
 
 @rejected_app.command("replay")
@@ -221,44 +222,7 @@ def rejected_replay(
     from services import replaying
 
     chosen = inspection.chosen(data_dir, problem)
-    _show(replaying.replay(chosen, load_problem(problem), check, numbers or [], yes), as_json)
-
-
-@models_app.command("list")
-def models_list(
-    data_dir: DataDir = None, problem: ProblemFile = None, as_json: AsJson = False
-) -> None:
-    """Every version: its state, since when, why."""
-    _show(inspection.models(inspection.chosen(data_dir, problem)), as_json)
-
-
-@models_app.command("compare")
-def models_compare(
-    version: Annotated[str, typer.Argument(help="A version, such as v2.")],
-    data_dir: DataDir = None,
-    problem: ProblemFile = None,
-    as_json: AsJson = False,
-) -> None:
-    """The evidence for and against a version, step by step."""
-    _show(inspection.compare(inspection.chosen(data_dir, problem), version), as_json)
-
-
-@models_app.command("promote")
-def models_promote(
-    version: str, reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
-) -> None:
-    """Make a shadow the champion."""
-    typer.echo(
-        inspection.command(inspection.chosen(data_dir, problem), "promote", version, reason)
-    )
-
-
-@models_app.command("rollback")
-def models_rollback(
-    reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
-) -> None:
-    """Make the previous champion the champion again."""
-    typer.echo(inspection.command(inspection.chosen(data_dir, problem), "rollback", None, reason))
+    show(replaying.replay(chosen, load_problem(problem), check, numbers or [], yes), as_json)
 
 
 @app.command("doctor")
@@ -299,8 +263,4 @@ def topics_create(
     from services import topics
 
     rows = topics.create(problem, partitions, replication, dry_run)
-    _show(rows if as_json else {row["topic"]: topics.line(row) for row in rows}, as_json)
-
-
-def _show(rows: Any, as_json: bool) -> None:
-    typer.echo(json.dumps(rows, default=str) if as_json else inspection.text(rows))
+    show(rows if as_json else {row["topic"]: topics.line(row) for row in rows}, as_json)

@@ -28,7 +28,7 @@ from shared.settings import load
 
 RUNS = Path(".headrace")
 _PAGE = 1_000
-Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
+Verb = Literal["promote", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
 
 
 class Run(NamedTuple):
@@ -148,13 +148,16 @@ def models(run: Run) -> list[dict[str, Any]]:
 
 
 def compare(run: Run, version: str) -> list[dict[str, Any]]:
-    """The steps of one version with their evidence.
+    """The steps of one version with their evidence: why its job was asked for, what was tried, what
+    came of it.
 
     Raises:
         UsageError: there is no such version.
     """
     steps = [e for _, e in messages(run, MODELS) if e.model == version and e.state != "snapshot"]
-    jobs = [j for _, j in messages(run, JOBS) if j.model == version and j.evidence]
+    told = [job for _, job in messages(run, JOBS)]
+    names = {job.job for job in told if job.model == version}
+    jobs = [j for j in told if j.job in names and (j.evidence or j.state == "requested")]
     if not steps and not jobs:
         raise UsageError(f"there is no version {version}; `headrace models list` shows them")
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
@@ -180,6 +183,20 @@ def command(run: Run, verb: Verb, target: str | None, reason: str) -> str:
     finally:
         log.close()
     return f"{verb}: on the log; no run is live, the next one carries it out."
+
+
+def cancel(run: Run, job: str, reason: str) -> str:
+    """Call a job off; what happens next, in words.
+
+    Raises:
+        UsageError: no such job is under way.
+    """
+    states = {row.job: row.state for _, row in messages(run, JOBS)}
+    under_way = [name for name, state in states.items() if state in ("requested", "running")]
+    if job not in under_way:
+        is_what = f"{job} is {states[job]}" if job in states else f"there is no {job}"
+        raise UsageError(f"{is_what}; under way: {', '.join(under_way) or 'none'}")
+    return command(run, "cancel", job, reason)
 
 
 def text(rows: Any, indent: str = "") -> str:

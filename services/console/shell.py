@@ -30,7 +30,7 @@ from shared.problem.spec import Problem
 from shared.runtime.clock import now
 
 Submit = Callable[[Control], None]
-Verb = Literal["promote", "rollback", "retrain", "acknowledge", "resolve"]
+Verb = Literal["promote", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
 
 HOSTS = ("127.0.0.1", "localhost")
 MOST_BYTES = 16_384

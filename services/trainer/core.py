@@ -17,6 +17,7 @@ class _State(msgspec.Struct):
     outcomes: int = 0
     mode: Literal["replay", "live"] = "replay"
     pending: dict[str, Job] = {}
+    newest: int = 0
 
 
 class Trainer:
@@ -56,8 +57,10 @@ class Trainer:
         job: Job = record.value
         if job.state == "cancelled":
             self._state.pending.pop(job.job, None)
-        if job.state != "requested":
-            return
+        number = _number(job)
+        if job.state != "requested" or 0 < number <= self._state.newest:
+            return  # a second scheduler asks for the same jobs by the same names
+        self._state.newest = number
         self._state.pending[job.job] = job
         yield Out(JOBS, _step(job, "running", job.time, self._taken_up(job)), record, job.job)
         yield from self._due(record, job.time)
@@ -83,6 +86,12 @@ class Trainer:
             job = self._state.pending.get(control.target or "")
             if job is not None:
                 yield from self._conclude(job, record, control.time)
+        elif control.command == "cancel":
+            job = self._state.pending.pop(control.target or "", None)
+            if job is not None:
+                by, why = control.by or "an operator", control.reason or "no reason given"
+                why = f"cancelled by {by}: {why}"
+                yield Out(JOBS, _step(job, "cancelled", control.time, why), record, job.job)
 
     def _conclude(self, job: Job, record: Record, at: datetime) -> Iterator[Out]:
         """The job's last records and, if it was accepted, the new version as a shadow."""
@@ -121,13 +130,18 @@ class Trainer:
 
 def version_of(job: Job) -> str:
     """The version that `job` makes: `job-0001` makes `v2`, since `v1` is the pool from nothing."""
+    return job.model or f"v{max(_number(job), 1) + 1}"
+
+
+def _number(job: Job) -> int:
+    """Jobs are counted from 1; 0: the name says none."""
     number = re.search(r"(\d+)$", job.job)
-    return job.model or f"v{int(number[1]) + 1 if number else 2}"
+    return int(number[1]) if number else 0
 
 
 def _step(
     job: Job,
-    state: Literal["running", "trained", "accepted", "rejected", "failed"],
+    state: Literal["running", "trained", "accepted", "rejected", "failed", "cancelled"],
     at: datetime,
     reason: str,
     evidence: dict[str, Any] | None = None,

@@ -14,10 +14,11 @@ import resource
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -46,6 +47,7 @@ LATENCY_ROWS = 64
 _PR_SET_PDEATHSIG = 1
 _DONE, _NO_DISK = 0, 2
 _CHUNK_BYTES = 65_536
+_WATCH_MS = 200
 
 
 def main() -> None:
@@ -55,7 +57,8 @@ def main() -> None:
             number, signal.SIG_IGN
         )  # the run that started us decides, by closing our input
     os.nice(NICENESS)
-    _warm_up(cast(ModelTask, sys.argv[1]))
+    with _ending_with_input():
+        _warm_up(cast(ModelTask, sys.argv[1]))
     gc.freeze()  # what is imported by now is not copied by children
     _say(Answer(cpu_seconds=_cpu_seconds()))
     for line in _lines():
@@ -68,6 +71,29 @@ def _warm_up(task: ModelTask) -> None:
     compile_traversal()
     none = np.zeros(1, np.int64)
     replayed(np.zeros((1, 1)), np.zeros(1), none, none)
+
+
+@contextmanager
+def _ending_with_input() -> Iterator[None]:
+    """End when our input is closed meanwhile: on a busy machine compiling takes minutes, and whoever
+    was killed in that time would leave us behind.
+    """
+    warm = threading.Event()
+    poll = select.poll()
+    poll.register(sys.stdin.fileno(), select.POLLHUP)
+
+    def watch() -> None:
+        while not warm.is_set():
+            if any(event & select.POLLHUP for _, event in poll.poll(_WATCH_MS)):
+                os._exit(0)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        warm.set()
+        watcher.join()  # no child is forked beside a thread
 
 
 def _serve(task: Task) -> Answer:

@@ -184,6 +184,7 @@ class Control(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
         "promote",
         "rollback",
         "retrain",
+        "cancel",
         "acknowledge",
         "resolve",
     ]

@@ -51,7 +51,8 @@ class DaskCluster:
 
     def _worker(self) -> "subprocess.Popen[bytes]":
         place = ["--host", "127.0.0.1", "--local-directory", str(self._directory)]
-        return self._spawn("worker", *place, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        return self._spawn("worker", *place, "--nthreads", "1", "--no-nanny", "--no-dashboard",
+                           "--death-timeout", "60")  # fmt: skip
 
     def _spawn(self, role: str, *options: str) -> "subprocess.Popen[bytes]":
         command: list[Any] = [sys.executable, "-m", f"distributed.cli.dask_{role}", *options]

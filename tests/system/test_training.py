@@ -1,5 +1,7 @@
 """Retraining in a real run: linear experts face a world that no line can follow, trees can."""
 
+import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -10,7 +12,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.kit.runs import run_json, start
+from shared.models.artefact import anchor_from_bytes
+from shared.registry.artefact import open_artefact
+from shared.registry.manifest import parse_signed
+from shared.registry.signing import Signer, Verifier
+from tests.kit.runs import headrace, run_json, start
 
 pytestmark = pytest.mark.slow
 ROWS = 3_000
@@ -51,8 +57,13 @@ def problem(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(problem: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return run_json(problem, tmp_path_factory.mktemp("run") / "data")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("run") / "data"
+
+
+@pytest.fixture(scope="module")
+def result(problem: Path, data: Path) -> dict[str, Any]:
+    return run_json(problem, data)
 
 
 def test_trees_are_accepted_and_swapped_in(result: dict[str, Any]) -> None:
@@ -62,6 +73,55 @@ def test_trees_are_accepted_and_swapped_in(result: dict[str, Any]) -> None:
     assert [swap["after"] for swap in result["swaps"]] == ["v2"]
     assert {job["state"] for job in result["jobs"][1:]} == {"rejected"}, "v2 is hard to beat"
     assert result["metrics"]["accuracy"] > result["baselines"]["linear"]["accuracy"] + 0.1
+
+
+def _answered(*arguments: object, code: int = 0) -> str:
+    done = headrace(*map(str, arguments))
+    assert done.returncode == code, done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def test_a_version_is_rebuilt_to_the_same_bytes_and_its_story_is_told(
+    problem: Path, data: Path, result: dict[str, Any]
+) -> None:
+    assert result["swaps"]
+    where = ("--data-dir", data, "--json")
+    row = json.loads(_answered("models", "rebuild", "v2", "--problem", problem, *where))
+    assert row["equal"] and row["digest"] == row["rebuilt"]
+    assert (row["code"], row["libraries"]) == ("the same", "the same")
+    steps = json.loads(_answered("models", "compare", "v2", *where))
+    told = [step["step"] for step in steps]
+    assert told[:2] == ["job job-0001 requested", "job job-0001 accepted"]
+    assert told[2:4] == ["shadow", "champion"]
+    assert "new outcomes" in steps[0]["reason"]
+    assert "no version v9" in _answered(
+        "models", "rebuild", "v9", "--problem", problem, *where, code=2
+    )
+    assert "job-0001 is accepted" in _answered("cancel", "job-0001", "--data-dir", data, code=2)
+    assert "not trained by a job" in _answered("models", "export", "v1", *where,
+                                               "--to", data / "x", code=2)  # fmt: skip
+
+
+def test_an_export_is_what_was_signed_and_a_damaged_one_is_refused(
+    data: Path, result: dict[str, Any], tmp_path: Path
+) -> None:
+    assert result["swaps"]
+    to = tmp_path / "v2"
+    _answered("models", "export", "v2", "--to", to, "--data-dir", data)
+    manifest = parse_signed((to / "manifest.json").read_bytes())
+    key = Signer((data / "keys" / "signing.pem").read_bytes())
+    blob = (to / "model.arrays").read_bytes()
+    anchor = open_artefact(blob, manifest, Verifier([key.public]), anchor_from_bytes)
+    assert anchor.predict_many(np.zeros((1, 3))).shape == (1, 2)
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    (stored,) = copy.glob(f"blobs/**/{manifest['artefact']['digest']}*")
+    stored.write_bytes(blob[:-1] + bytes([blob[-1] ^ 1]))
+    refused = _answered(
+        "models", "export", "v2", "--to", tmp_path / "no", "--data-dir", copy, code=1
+    )
+    assert "damaged" in refused
+    assert not (tmp_path / "no").exists()
 
 
 def test_killed_while_it_trains_it_goes_on_to_the_same_bytes(

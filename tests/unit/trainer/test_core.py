@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.scheduler.core import Scheduler
 from services.trainer import SERVICE
 from services.trainer.core import Trainer, version_of
 from services.trainer.shell import InlineTraining
@@ -144,6 +145,38 @@ def test_an_accepted_job_makes_a_signed_shadow() -> None:
     for _, state, _ in [("", "requested", 0), *_states(outs)]:
         assert JOB_LIFE.allows(life, state)
         life = state
+
+
+def test_a_job_is_called_off_by_command_and_its_result_is_never_used() -> None:
+    training = Canned()
+    records = [*_jobs(0, world.job(3, effective=6)), *(_outcome(n) for n in range(4))]
+    records.append(_control(5, "cancel", target="job-0001", by="ann", reason="wrong data"))
+    records += [_control(6, "cancel", target="job-0001"), *(_outcome(n) for n in range(4, 12))]
+    outs = check_stage(
+        SERVICE, lambda: Trainer(world.problem(), _tools(training)), records, (3, 6)
+    )
+    assert _states(outs) == [("job-0001", "running", 0), ("job-0001", "cancelled", 5)]
+    assert outs[-1].value.reason == "cancelled by ann: wrong data"
+    assert training.asked == []
+
+
+def test_two_schedulers_give_one_job() -> None:
+    def requests() -> list[Job]:
+        scheduler = Scheduler(world.problem(retraining=spec))
+        outs = [out for n in range(240) for out in scheduler.handle([_outcome(n)])]
+        return [out.value for out in outs]
+
+    spec = {"triggers": [{"on": "volume", "outcomes": 60}], "minimum": 50, "cooldown": 10,
+            "effect_after": 5}  # fmt: skip
+    first, second = requests(), requests()
+    assert len(first) > 1 and first == second, "the same outcomes, the same names"
+    both = [job for pair in zip(first, second, strict=True) for job in pair]
+    late = [*both, *second]  # and one scheduler that comes up much later
+    records = [*(_outcome(n) for n in range(250)), *_jobs(249, *late)]
+    stage = Trainer(world.problem(retraining=spec), _tools(Canned()))
+    states = _states(list(stage.handle(records)))
+    assert [job for job, state, _ in states if state == "running"] == [job.job for job in first]
+    assert [job for job, state, _ in states if state == "failed"] == [job.job for job in first]
 
 
 @pytest.mark.parametrize(
