@@ -20,6 +20,9 @@ from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from shared.log.kafka_clients import Clients, drop, translated
 
+_LARGE = 1 << 18
+"""Bytes. Far below what a request may hold."""
+
 
 class Send(NamedTuple):
     """One record on its way: `value` None deletes `key` in a compacted topic."""
@@ -94,13 +97,7 @@ class Guard:
     ) -> dict[TopicPartition, int]:
         timeouts = self._clients.timeouts
         producer.begin_transaction()
-        futures = [
-            producer.send(
-                send.to.topic, send.value, send.key, send.headers, send.to.partition,
-                send.timestamp_ms,
-            )
-            for send in sends
-        ]  # fmt: skip
+        futures = _sent(producer, sends)
         producer.flush(timeouts.delivery_s + timeouts.request_s)
         last = _last_offsets(futures)
 
@@ -112,6 +109,27 @@ class Guard:
 
         within(timeouts.transaction_s, finish)  # later than that the broker has aborted it anyway
         return last
+
+
+def _sent(producer: Any, sends: Iterable[Send]) -> list[Any]:
+    """`producer.send` for each, in order; the futures.
+
+    `send` checks anew for every record what we know of all of them, measures its headers, and puts its
+    own name into a debug line: as much work as the rest of it. Only the first of each partition goes
+    that way, for the partition's sake, and what could be too large, for the error's.
+    """
+    futures, known = [], set()
+    append, wakeup = producer._accumulator.append, producer._sender.wakeup
+    for to, value, key, timestamp_ms, headers in sends:
+        if to not in known or (value is not None and len(value) > _LARGE):
+            future = producer.send(to.topic, value, key, headers, to.partition, timestamp_ms)
+            known.add(to)
+        else:
+            future, is_full, is_new, _ = append(to, timestamp_ms, key, value, headers or [])
+            if is_full or is_new:
+                wakeup()
+        futures.append(future)
+    return futures
 
 
 def _last_offsets(futures: Sequence[Any]) -> dict[TopicPartition, int]:
