@@ -66,7 +66,7 @@ class Bank:
         columns = [len(expert.names) for expert in self.experts.values()]
         self.naps = Naps(
             np.repeat(np.arange(len(columns)), columns).tolist(),
-            [expert.costly for expert in self.experts.values()],
+            [expert.cost_us for expert in self.experts.values()],
         )
         self.anchors: dict[str, Anchor] = {}
         self._name_columns()

@@ -17,15 +17,16 @@ from shared.models.tree_growth import fill_nodes, used_nodes
 N_TREES, N_TESTS = 10, 16
 KEEPS = (1.0, 0.999, 0.995, 0.98)  # of a node's counts, an event
 SHARE = 0.7  # of the features, a tree
+MAX_NODES = 1024
+BUDGET_BYTES = 4.5e6
 PER_NODE = ("feat", "thr", "kid", "cnt", "seen", "n_tests", "depth")
 PER_TEST = ("t_feat", "t_thr", "t_cnt")
 
 
 def max_nodes(n_classes: int) -> int:
-    """1024 nodes a tree; fewer for many classes, so that the test counts stay under 250 MB."""
-    if n_classes <= 8:
-        return 1024
-    return min(1024, max(64, int(60e6 / (4 * N_TREES * N_TESTS * n_classes))))
+    """Nodes a tree, so that all trees and their tests stay within the budget."""
+    node, test = 36 + 4 * n_classes, 12 + 8 * n_classes
+    return max(32, min(MAX_NODES, int(BUDGET_BYTES / (2 * N_TREES * (node + N_TESTS * test)))))
 
 
 def feature_masks(n_features: int, n_trees: int, share: float, seed: int) -> I32:
@@ -36,10 +37,10 @@ def feature_masks(n_features: int, n_trees: int, share: float, seed: int) -> I32
 
 
 class Forest(Expert):
-    """One column. Memory: 20 trees of at most `max_nodes` nodes; a snapshot holds used nodes only."""
+    """One column. Memory: at most 4.5 MB; a snapshot holds used nodes only."""
 
     arrays = ("judged", "behind")
-    costly = True
+    cost_us = 10.0
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = ("forest",)

@@ -115,7 +115,7 @@ class Fourier(Expert):
     """
 
     arrays = ("weights", "squares")
-    costly = True
+    cost_us = 12.0
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = tuple(f"fourier-{step}" for step in STEPS)

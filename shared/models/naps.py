@@ -1,4 +1,4 @@
-"""Which experts of a classifier are worth their cost: one that adds nothing sleeps, and is tried again.
+"""Which experts of a classifier are worth their cost: one that adds too little sleeps.
 
 What a family adds is the log loss of the mix without it minus that with it, over the events at which
 it spoke. A sleeping family neither predicts nor learns; its columns say nothing (all classes alike),
@@ -20,7 +20,7 @@ SETTLE = 500.0  # events a family speaks before it is judged, from the start or 
 TRIAL = 2500.0  # events it speaks before it may fall asleep
 MEMORY = 4000.0  # events, of what a family adds and of the usual loss
 RECENT = 300.0  # labels, of the loss that tells a jump
-LEAST = 0.005  # of the usual loss: a family that adds less sleeps
+PRICE = 0.0005  # of the usual loss, a microsecond: a family that adds less than it costs sleeps
 JUMP = 1.5  # times the usual loss
 FIRST_NAP, LONGEST_NAP = 8_000, 64_000  # labels
 
@@ -67,16 +67,15 @@ class Naps:
     """State by family of experts: what it `added`, at how many events it was `heard` since it woke, the
     label at which it wakes (`until`; 0: awake), its next `nap` in labels.
 
-    `family` [E] gives the family of each column, `costly` [F] those that may sleep: the others cost
-    less than a microsecond or two an event.
+    `family` [E] gives the family of each column; `cost_us` [F] what each costs an event: 0 never naps.
     """
 
     arrays = ("weights", "added", "heard", "loss", "until", "nap")
 
-    def __init__(self, family: Sequence[int], costly: Sequence[bool]) -> None:
+    def __init__(self, family: Sequence[int], cost_us: Sequence[float]) -> None:
         self.family = np.array(family, np.int64)
-        self.costly = np.array(costly, np.bool_)
-        n = len(costly)
+        self.price = PRICE * np.array(cost_us)
+        n = len(cost_us)
         self.weights = np.full(len(family), 1.5 / len(family))
         self.added, self.heard = np.zeros(n), np.zeros(n)
         self.loss = np.zeros(3)
@@ -114,8 +113,8 @@ class Naps:
         if jumped:
             self.nap[:] = FIRST_NAP
             return
-        tried = self.costly & self.awake & (self.heard >= TRIAL)
-        idle = tried & (self.added < LEAST * usual)
+        tried = self.awake & (self.heard >= TRIAL)
+        idle = tried & (self.price > 0.0) & (self.added < self.price * usual)
         self.nap[tried & ~idle] = FIRST_NAP
         if idle.any():
             least = int(np.argmin(np.where(idle, self.added, np.inf)))

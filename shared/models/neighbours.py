@@ -163,7 +163,7 @@ class Neighbours(Expert):
     """Two columns: the long and the recent window; votes (classes) or weighted means (regression)."""
 
     arrays = ("labels", "count", "centre", "mean", "var")
-    costly = True
+    cost_us = 10.0
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = (f"knn-{WINDOW}", f"knn-{RECENT}")

@@ -17,8 +17,13 @@ class OnView(Expert):
         seed: int,
     ) -> None:
         self.expert = make(view_width(n_features), n_classes, seed)
-        self.costly = self.expert.costly
+        self.cost_us = self.expert.cost_us
         self.names = tuple(f"view-{name}" for name in self.expert.names)
+
+    @property
+    def memory_bound(self) -> int:
+        """Its own."""
+        return self.expert.memory_bound
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
         """What the expert says."""

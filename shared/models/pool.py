@@ -32,8 +32,7 @@ class Pool:
 
     `predict_many` and `learn_many` may be apart by any number of events. What was said is handed back
     with the `layout` it came with, so columns and classes that came or went since are understood.
-    Memory: the bank's bound (about 30 MB for two classes, mostly the forest's), a few E^2 numbers a
-    version, and the anchors.
+    Memory: `memory_bound`, about 16 MB for two classes and mostly forests.
     """
 
     def __init__(
@@ -80,6 +79,17 @@ class Pool:
     def n_classes(self) -> int:
         """Classes known now (1 in regression)."""
         return self.bank.n_classes
+
+    @property
+    def memory_bound(self) -> int:
+        """Bytes the pool holds at most, however long the stream: its experts, stackers and anchors.
+
+        A member that is a River model is as large as River lets it be, and not in it.
+        """
+        others: list[Stacker | Anchor] = [*self.versions.values(), *self.bank.anchors.values()]
+        return sum(expert.memory_bound for expert in self.bank.experts.values()) + sum(
+            array.nbytes for one in others for array in one.snapshot().values()
+        )
 
     def predict_many(self, x: F64) -> Scored:
         """What every version says of the next events of the stream."""

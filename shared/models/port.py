@@ -54,12 +54,12 @@ class Expert:
     """One family of incremental models: one or more columns of what the bank says.
 
     A subclass lists its state in `arrays` (attribute names), so that snapshots are plain arrays. One
-    that is `costly` (more than 2 us an event) sleeps where it adds nothing (`naps.py`).
+    of some `cost_us` (CPU an event, about) sleeps where it adds too little for it (`naps.py`).
     Learning goes event by event in order; no result may depend on where a block ends.
     """
 
     arrays: ClassVar[tuple[str, ...]] = ()
-    costly: bool = False
+    cost_us: float = 0.0
     names: tuple[str, ...]
 
     def predict_into(self, rows: Rows, out: F32, first: int) -> None:
@@ -73,6 +73,12 @@ class Expert:
     def grow(self, n_classes: int) -> None:
         """Make room for `n_classes` classes."""
 
+    @property
+    def memory_bound(self) -> int:
+        """Bytes it holds, however long the stream: every array is made at its full size."""
+        held = [part for value in vars(self).values() for part in _parts(value)]
+        return sum(part.nbytes for part in held if isinstance(part, np.ndarray))
+
     def snapshot(self) -> State:
         """Copies of the state."""
         return {name: getattr(self, name).copy() for name in self.arrays}
@@ -81,6 +87,10 @@ class Expert:
         """Continue where the snapshot was taken."""
         for name in self.arrays:
             setattr(self, name, np.array(arrays[name], order="C"))
+
+
+def _parts(value: object) -> tuple[object, ...]:
+    return value if isinstance(value, tuple) else (value,)
 
 
 class Anchor(Protocol):

@@ -19,7 +19,7 @@ from shared.models.port import F32, F64, I64, U64, Arrays, Expert, Labels, Rows,
 from shared.models.rls import move_target
 from shared.models.tree_growth import draw_test, fill_nodes, open_leaf, used_nodes
 
-N_TREES, N_NODES, N_TESTS = 30, 1024, 16
+N_TREES, N_NODES, N_TESTS = 30, 512, 16
 KEEPS = (0.999, 0.995, 0.98)
 SHARE, SMOOTH = 0.8, 3.0
 CHANCES = poisson_chances(3.0)
@@ -121,7 +121,7 @@ def _learn_tree(trees: RegressionTrees, t: int, x: F64, y: float, w: float) -> N
         if trees.feat[t, j] < 0:
             break
         j = trees.kid[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)
-    if trees.size[t] + 2 > N_NODES or trees.depth[t, j] >= MAX_DEPTH:
+    if trees.size[t] + 2 > trees.feat.shape[1] or trees.depth[t, j] >= MAX_DEPTH:
         return
     if trees.n_tests[t, j] < N_TESTS:
         _new_test(trees, t, j, trees.n_tests[t, j], x)
@@ -164,7 +164,7 @@ def _learn(x: F64, y: F64, trees: RegressionTrees, scale: F64, unit: F64) -> Non
 
 
 class RegressionForest(Expert):
-    """One column. Memory: 30 trees of at most 1024 nodes (40 MB); a snapshot holds used nodes only."""
+    """One column. Memory: 30 trees of at most 512 nodes (15 MB); a snapshot holds used nodes only."""
 
     arrays = ("scale", "unit")
 

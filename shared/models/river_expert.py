@@ -101,7 +101,7 @@ class RiverExpert(Expert):
     `scaled`: it is given scaled features (linear models), else they keep their unit (trees).
     """
 
-    costly = True
+    cost_us = 20.0
 
     def __init__(self, name: str, make: Callable[[], Any], scaled: bool = False) -> None:
         self.names = (name,)

@@ -159,14 +159,14 @@ def _learn(
 class Seasons(Expert):
     """Three columns: newest known label, best season, mean of the four best.
 
-    State: tables [K, K, lags] (at most 2 ** 20 numbers: fewer lags for many classes).
+    State: tables [K, K, lags] (at most 2 ** 19 numbers: fewer lags for many classes).
     """
 
     arrays = ("tables", "agree", "history", "count", "peaks")
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = ("last-label", "season", "seasons-4")
-        lags = max(1, min(LAGS, 2**20 // n_classes**2))
+        lags = max(1, min(LAGS, 2**19 // n_classes**2))
         self.tables = np.full((n_classes, n_classes, lags), START, np.float32)
         self.agree = np.zeros(lags, np.float32)
         self.history = np.full(lags, UNKNOWN, np.int32)

@@ -76,15 +76,17 @@ EXPERTS: Mapping[Task, Mapping[str, Make]] = {
     "multiclass": _CLASSIFIERS,
     "regression": _REGRESSORS,
 }
-_COMMON = ("softmax", "fourier", "neighbours", "counts", "seasons", "forest", "view-softmax")
+_COMMON = (
+    "softmax", "fourier", "neighbours", "counts", "seasons", "forest", "view-softmax", "view-forest",
+    "mondrian",
+)  # fmt: skip
 _REGRESSION = ("least-squares", "fourier", "neighbours", "forest", "persistence", "river-tree")
 
 
 def default_experts(task: Task) -> tuple[str, ...]:
-    """The experts of a pool that names none.
+    """The experts of a pool that names none; those of classifiers that add nothing sleep (`naps.py`).
 
-    Left out, though in the table: the Mondrian forest (40 us an event for what the forest mostly
-    knows) and River's linear models (17 us an event: of two classes, the smallest step of `softmax`
-    says the same).
+    Left out, though in the table: River's linear models (17 us an event: of two classes, the smallest
+    step of `softmax` says the same).
     """
     return _REGRESSION if task == "regression" else _COMMON

@@ -144,7 +144,7 @@ def test_the_stacker_keeps_the_contract(task: Task) -> None:
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_the_pool_keeps_the_contract(task: Task) -> None:
-    x, y = noisy_stream(task, 160)
+    x, y = noisy_stream(task, 90)
     check_model(lambda: WholePool(task), x, y)
 
 

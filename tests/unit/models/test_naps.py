@@ -53,7 +53,7 @@ def test_what_a_family_adds_is_the_loss_without_it_minus_the_loss_with_it() -> N
     said = rng.dirichlet(np.ones(3), (n, 4)).astype(np.float32)
     said[::3, 3] = 1 / 3  # the last family is silent at every third event
     y = rng.integers(0, 3, n)
-    naps = Naps(family.tolist(), [True] * 3)
+    naps = Naps(family.tolist(), [10.0] * 3)
     weights = naps.weights = rng.normal(size=4)
     for start in range(0, n, EVERY):
         naps.judge(said[start : start + EVERY], y[start : start + EVERY], 0.01)
@@ -111,7 +111,7 @@ def test_blocks_and_snapshots_change_nothing_where_somebody_falls_asleep() -> No
 @pytest.mark.parametrize("late_by", [0, 3000])
 def test_a_nap_ends_in_a_trial_and_the_next_is_twice_as_long(late_by: int) -> None:
     """Only events at which the family spoke count, so late labels do not spoil its trial."""
-    naps = Naps([0, 1], [False, True])
+    naps = Naps([0, 1], [0.0, 10.0])
     y, useful = np.zeros(EVERY, np.int64), np.full((EVERY, 1, 2), [0.9, 0.1], np.float32)
     idle = np.full((EVERY, 1, 2), [0.51, 0.49], np.float32)
     silent = np.full((EVERY, 1, 2), 0.5, np.float32)

@@ -59,7 +59,7 @@ def follow(pool: Pool, x: F64, y: Labels, late_by: int = 0) -> Iterator[Scored]:
 def test_a_challenger_hears_its_anchor_and_can_become_the_champion() -> None:
     x, y = noisy_stream("binary", 900)
     pool = small_pool(version="base")
-    list(follow(pool, x[:300], y[:300]))
+    list(follow(pool, x[:20], y[:20]))
     pool.add_version("new", {"tree-1": tree()})
     assert pool.bank.names[-1] == "tree-1"
     assert pool.champion == "base"
@@ -229,7 +229,7 @@ def test_a_block_without_events_changes_nothing(task: Task) -> None:
 
 def test_a_learner_apart_learns_what_the_scorer_saw() -> None:
     """The learner predicts nothing: places and views come with what it learns."""
-    x, y = noisy_stream("binary", 100)
+    x, y = noisy_stream("binary", 30)
     few = ("softmax", "seasons", "view-softmax")
     scorer, learner, both = (small_pool(experts=few) for _ in range(3))
     for i in range(len(x)):
@@ -302,3 +302,22 @@ def test_a_snapshot_names_its_experts(task: Task, n_classes: int) -> None:
     pool = Pool(task, 4, n_classes)
     assert pool.made["experts"] == list(pool.bank.experts)
     assert from_bytes(to_bytes(pool)).bank.names == pool.bank.names
+
+
+@pytest.mark.parametrize(
+    ("task", "n_features", "n_classes"),
+    [("binary", 4, 2), ("binary", 100, 2), ("multiclass", 21, 40), ("regression", 100, 1)],
+)
+def test_a_default_pool_stays_within_sixteen_megabytes(
+    task: Task, n_features: int, n_classes: int
+) -> None:
+    x, y = noisy_stream("regression" if task == "regression" else "binary", 60, 3, n_features)
+    pool = Pool(task, n_features, n_classes)
+    bound = pool.memory_bound
+    assert bound <= 16 * 2**20
+    for _ in follow(pool, x[:20], y[:20]):
+        pass
+    learn(pool, x[20:], y[20:], pool.predict_many(x[20:]))
+    assert pool.memory_bound == bound, "nothing grows with the stream"
+    views_and_gaps = 4 * 8 * 8 * n_features + 4096
+    assert sum(array.nbytes for array in pool.snapshot().values()) <= bound + views_and_gaps
