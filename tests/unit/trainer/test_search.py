@@ -177,6 +177,7 @@ class _Broken(Directory):
             raise InterruptedError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["halving", "bayesian"])
 def test_a_search_that_was_broken_off_goes_on_to_the_same_bytes(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from shared.messages.types import Job
 from shared.stage import Record
 from tests.unit.trainer import world
 
+ROOT = Path(__file__).resolve().parents[3]
 ROWS = world.raw(world.outcomes(900))
 FAST = {"candidates": ["boosting"], "keep_estimator": True}
 
@@ -198,3 +200,24 @@ def test_a_result_that_nobody_wrote_down_is_told_again(tmp_path: Path) -> None:
         time.sleep(0.01)
     training.close()
     assert told == [job.job]
+
+
+@pytest.mark.slow
+def test_a_worker_whose_run_dies_while_it_warms_up_ends() -> None:
+    """On a busy machine compiling takes minutes: nobody must be left behind by then."""
+    lines = ["import time", "from services.trainer import worker",
+             "worker._warm_up = lambda task: (print(flush=True), time.sleep(60))",
+             "worker.main()"]  # fmt: skip
+    left = subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines), "binary"], cwd=ROOT,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert left.stdin is not None and left.stdout is not None
+    try:
+        assert left.stdout.readline() == b"\n", "it is warming up"
+        left.stdin.close()
+        assert left.wait(30) == 0
+        assert left.stdout.read() == b"", "it never said that it was ready"
+    finally:
+        left.kill()
+        left.stdout.close()
