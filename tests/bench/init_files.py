@@ -64,7 +64,7 @@ def files(data: Path | None, rows: int) -> Iterator[File]:
         pairs = list(stream.take(rows))
         frame = pd.DataFrame(
             [
-                {**{f"x{k}" if isinstance(k, int) else k: v for k, v in x.items()}, "target": y}
+                {**{k if str(k).isidentifier() else f"x{k}": v for k, v in x.items()}, "target": y}
                 for x, y in pairs
             ]
         )
