@@ -24,6 +24,8 @@ LAGS = (1, 2, 47, 48, 335, 336)
 DEPTH = max(LAGS)
 REMEMBERED = 100_000
 LEARNED = 2_000
+WARM = 5_000
+"""Events before the clock starts: what happens once is not the path."""
 
 
 def learned(parquet: str) -> HoeffdingTreeClassifier:
@@ -101,7 +103,12 @@ def main(address: str, name: str, count: int, parquet: str) -> None:
     source = app.topic(f"{name}.events", value_deserializer="json")
     target = app.topic(f"{name}.quix", value_serializer="json")
 
+    began = [0.0, 0.0]
+    seen = iter(range(1, count + 1))
+
     def scored(event: dict[str, Any], state: State) -> dict[str, Any]:
+        if next(seen) == WARM:
+            began[:] = time.perf_counter(), time.process_time()
         at = datetime.fromisoformat(event["time"])
         x = featured(event, at, lagged(event, state))
         chances = {str(label): p for label, p in model.predict_proba_one(known(x)).items()}
@@ -113,12 +120,13 @@ def main(address: str, name: str, count: int, parquet: str) -> None:
 
     frame = app.dataframe(source).filter(is_valid).filter(is_new, stateful=True)
     frame.apply(scored, stateful=True).to_topic(target)
-    wall, cpu = time.perf_counter(), time.process_time()
     app.run(count=count, timeout=60.0)
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    sys.stdout.write(
-        json.dumps({"events_per_s": count / wall, "cpu_us_per_event": cpu / count * 1e6}) + "\n"
-    )
+    wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
+    figures = {
+        "events_per_s": (count - WARM) / wall,
+        "cpu_us_per_event": cpu / (count - WARM) * 1e6,
+    }
+    sys.stdout.write(json.dumps(figures) + "\n")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
 from shared.problem.load import load_problem
 from shared.settings import Settings
-from tests.bench.kafka_relay import BATCH, by_client, measured
+from tests.bench.kafka_relay import BATCH, Stopwatch, by_client
 from tests.kit.cluster import half_hours
 from tests.kit.runs import ELECTRICITY, ROOT
 
@@ -49,7 +49,7 @@ def fill(address: str, topic: str, count: int) -> None:
     producer.close()
 
 
-def by_us(address: str, name: str, count: int) -> Callable[[], None]:
+def by_us(address: str, name: str, watch: Stopwatch) -> Callable[[], None]:
     """The three services in one process; stops when the last prediction is committed."""
     problem = load_problem(ELECTRICITY).model_copy(update={"name": name})
     folder = Path(tempfile.mkdtemp())
@@ -59,7 +59,9 @@ def by_us(address: str, name: str, count: int) -> Callable[[], None]:
 
     def turn() -> None:
         labels = {"service": process.group, "problem": name, "stream": "predictions"}
-        if (seen.get_sample_value("headrace_records_written_total", labels) or 0) >= count:
+        if watch.reached(
+            int(seen.get_sample_value("headrace_records_written_total", labels) or 0)
+        ):
             over.set()
 
     def run() -> None:
@@ -85,8 +87,10 @@ def contest(kind: str, address: str, name: str, count: int) -> dict[str, float]:
     """One turn of one contestant."""
     if kind == "quix_streams":
         return by_quix(address, name, count)
+    watch = Stopwatch(count)
     make = by_client if kind == "bare_relay" else by_us
-    return measured(make(address, name, count), count)
+    make(address, name, watch)()
+    return watch.figures()
 
 
 def main(count: int = 40_000, rounds: int = 3) -> None:
