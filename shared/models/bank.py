@@ -21,6 +21,7 @@ from shared.models.port import (
     State,
     Task,
 )
+from shared.models.reach import Reach
 from shared.models.table import EXPERTS, default_experts
 
 
@@ -53,6 +54,7 @@ class Bank:
         self.n_classes = 1 if task == "regression" else n_classes
         self.arrivals = Arrivals(n_features)
         self.gaps = Gaps(n_features)
+        self.reach = Reach()
         table = EXPERTS[task]
         for name in experts:
             if name not in table:
@@ -97,6 +99,7 @@ class Bank:
             out[:, first, said.shape[1] :] = 0.0
             first += 1
         if self.task == "regression":
+            self.reach.cut(out)
             return out, arrival
         return out.astype(np.float16).astype(np.float32), arrival
 
@@ -105,6 +108,8 @@ class Bank:
         kind = np.float64 if self.task == "regression" else np.int64
         rows = self._rows(np.ascontiguousarray(x, np.float64), arrival, learn=True)
         y = np.ascontiguousarray(y, kind)
+        if self.task == "regression":
+            self.reach.learn_many(y)
         for expert, awake in zip(self.experts.values(), self.naps.awake, strict=True):
             if awake:
                 expert.learn_many(rows, y)
@@ -142,6 +147,7 @@ class Bank:
         state: State = {"classes": np.array([self.n_classes])}
         state |= {f"arrivals/{name}": array for name, array in self.arrivals.snapshot().items()}
         state |= {f"naps/{name}": array for name, array in self.naps.snapshot().items()}
+        state |= {f"reach/{name}": array for name, array in self.reach.snapshot().items()}
         state |= {f"gaps/{name}": array for name, array in self.gaps.snapshot().items()}
         for key, expert in self.experts.items():
             state |= {f"expert/{key}/{name}": a for name, a in expert.snapshot().items()}
@@ -156,6 +162,7 @@ class Bank:
         self.grow(int(arrays["classes"][0]))
         self.arrivals.restore(branch(arrays, "arrivals"))
         self.naps.restore(branch(arrays, "naps"))
+        self.reach.restore(branch(arrays, "reach"))
         self.gaps.restore(branch(arrays, "gaps"))
         for key, expert in self.experts.items():
             expert.restore(branch(arrays, f"expert/{key}"))
