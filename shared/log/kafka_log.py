@@ -137,7 +137,8 @@ class KafkaLog(KafkaReader):
             self._recover()
         if group in self._groups:
             return
-        shown = self._seat.member(group).join(self._places.token)
+        # others of the process have work meanwhile, and may be given the token back
+        shown = self._seat.member(group).join(self._places.token, waits=self._alone)
         self._look_up()
         self._left.discard(group)
         self._groups[group] = shown

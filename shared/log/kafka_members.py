@@ -37,15 +37,20 @@ class Member:
             self._consumer.partitions_for_topic(topic)
         self._settled: dict[TopicPartition, int] = {}
 
-    def join(self, token: TopicPartition) -> ConsumerGroupMetadata:
+    def join(self, token: TopicPartition, waits: bool) -> ConsumerGroupMetadata:
         """Hold the token; the membership that is to be shown with commits from now on.
+
+        `waits`: also when another has it just now, until its session would have ended.
 
         Raises:
             Retryable: another member has it. Fenced: another process has our place.
         """
         for _ in range(self._patience):
-            if token in (self.held(_POLL_MS) or ()):
+            held = self.held(_POLL_MS)
+            if token in (held or ()):
                 return self._shown()
+            if held is not None and not waits:
+                break
         raise Retryable(
             f"the group {self._group_id} is in the hands of another instance; this one stands by"
         )

@@ -113,7 +113,6 @@ def _constant(problem: str, stream: Stream) -> dict[str, bytes]:
     }
 
 
-@lru_cache(maxsize=1_024)
 def _time(at: datetime) -> bytes:
     return msgspec.json.encode(at)[1:-1]
 

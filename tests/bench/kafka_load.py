@@ -1,8 +1,8 @@
 """The score path as processes: latency at half of one's throughput, and what a second one brings.
 
 `python -m tests.bench.kafka_load [EVENTS]`; JSON on standard output. One process of `headrace serve
-validator,featurizer,scorer`, then two, on a topic of two partitions that is full before they start;
-then one, fed at half of what it managed. The broker and the client that watches share the cores.
+validator,featurizer,scorer`, then two, on a topic of two partitions that is filled in a second or two;
+then one, fed at parts of what it managed. The broker and the client that watches share the cores.
 """
 
 # isort: off
@@ -11,7 +11,6 @@ from tests.kit.kafka_broker import _found
 
 import json
 import os
-import signal
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ WARM = 200
 
 
 def throughput(address: str, count: int, instances: int) -> float:
-    """Events a second, from the 10th to the 90th percent of the predictions."""
+    """Events a second, from the 20th to the 80th percent of the predictions."""
     name = f"load{uuid.uuid4().hex[:8]}"
     cluster = Cluster(address, name, Path(tempfile.mkdtemp()), partitions=2, base=PROBLEM)
     rows = readings(WARM + count)
@@ -39,24 +38,23 @@ def throughput(address: str, count: int, instances: int) -> float:
         cluster.start(SCORE_PATH, instance=str(instance))
     Producing(address, name, rows[:WARM], 50.0, key).run()
     watching.wait(WARM, 120, cluster)
-    for instance in range(instances):
-        cluster.signal(signal.SIGSTOP, SCORE_PATH, str(instance))  # the topic is filled first
     producer = Producer({"bootstrap.servers": address, "linger.ms": 20})
     for n, (event, _) in enumerate(rows[WARM:]):
         producer.produce(f"{name}.events", event, key=key(n))
         producer.poll(0)
     producer.flush(60)
-    for instance in range(instances):
-        cluster.signal(signal.SIGCONT, SCORE_PATH, str(instance))
     watching.wait(WARM + count, 300, cluster)
     watching.stop()
     cluster.stop()
-    first, last = (watching.arrived[WARM + int(count * share)] for share in (0.1, 0.9))
-    return 0.8 * count / (last - first)
+    first, last = (watching.arrived[WARM + int(count * share)] for share in (0.2, 0.8))
+    return 0.6 * count / (last - first)
 
 
 def latency(address: str, per_s: float, seconds: float = 20.0) -> dict[str, float]:
-    """From the producer's call to the prediction in the hands of a `read_committed` client."""
+    """From the producer's call to the prediction in the hands of a `read_committed` client.
+
+    Without percentiles: the two cores, which feed and watch as well, did not keep up.
+    """
     name = f"load{uuid.uuid4().hex[:8]}"
     cluster = Cluster(address, name, Path(tempfile.mkdtemp()), partitions=2, base=PROBLEM)
     rows = readings(WARM + int(per_s * seconds))
@@ -67,9 +65,14 @@ def latency(address: str, per_s: float, seconds: float = 20.0) -> dict[str, floa
     watching.wait(WARM, 120, cluster)
     producing = Producing(address, name, rows[WARM:], per_s, key)
     producing.run()
-    watching.wait(len(rows), 60, cluster)
-    watching.stop()
-    cluster.stop()
+    fed = {"fed_per_s": round(per_s)}
+    try:
+        watching.wait(len(rows), 5, cluster)
+    except TimeoutError:
+        return fed
+    finally:
+        watching.stop()
+        cluster.stop()
     sent = {f"e{WARM + n}": at for n, at in enumerate(producing.sent_at)}
     took = [
         at - sent[m["id"]]
@@ -77,10 +80,10 @@ def latency(address: str, per_s: float, seconds: float = 20.0) -> dict[str, floa
         if m["id"] in sent
     ]
     settled = took[len(took) // 4 :]
-    return {f"p{p}_ms": round(float(np.percentile(settled, p)) * 1e3, 1) for p in (50, 99)}
+    return fed | {f"p{p}_ms": round(float(np.percentile(settled, p)) * 1e3, 1) for p in (50, 99)}
 
 
-def main(count: int = 40_000) -> None:
+def main(count: int = 100_000) -> None:
     """All three."""
     address, reasons = _found()
     if address is None:
@@ -90,8 +93,7 @@ def main(count: int = 40_000) -> None:
         "events": count,
         "events_per_s": {"one process": round(one), "two processes": round(two)},
         "speed_up": round(two / one, 2),
-        "half_load_events_per_s": round(one / 2),
-        "latency_at_half_load": latency(address, one / 2),
+        "latency": {f"at 1/{part} of it": latency(address, one / part) for part in (2, 4, 8)},
         "cpus": os.cpu_count(),
         "load_1min": round(os.getloadavg()[0], 1),
         "at": time.strftime("%Y-%m-%d"),

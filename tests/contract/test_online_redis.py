@@ -18,6 +18,8 @@ from tests.kit.online import SharedLog, entities_of, newest, predict, problem
 from tests.kit.redis_server import Server, binary, redis_name, redis_own
 from tests.kit.servers import wait_for
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["redis_name", "redis_own"]
 PROBLEM = problem()
 ENTITIES = 50

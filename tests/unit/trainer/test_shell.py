@@ -20,6 +20,8 @@ from shared.messages.types import Job
 from shared.stage import Record
 from tests.unit.trainer import world
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[3]
 ROWS = world.raw(world.outcomes(900))
 FAST = {"candidates": ["boosting"], "keep_estimator": True}
