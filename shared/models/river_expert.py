@@ -16,6 +16,7 @@ from river.base import Regressor
 from river.proba import Gaussian
 
 from shared.errors import UntrustedArtefact
+from shared.models.gaps import LARGEST
 from shared.models.port import F32, Arrays, Expert, Labels, Rows, State
 
 PROTOCOL = 5
@@ -121,7 +122,7 @@ class RiverExpert(Expert):
 
     def _number(self, features: dict[int, float], classes: range) -> list[float]:
         said = self.model.predict_one(features)
-        return [said if math.isfinite(said) else 0.0]
+        return [min(LARGEST, max(-LARGEST, said)) if math.isfinite(said) else 0.0]
 
     def _proba(self, features: dict[int, float], classes: range) -> list[float]:
         said = self.model.predict_proba_one(features)

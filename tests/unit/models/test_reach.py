@@ -45,3 +45,14 @@ def test_features_of_a_large_scale_after_one_target() -> None:
             assert seen.min() - slack <= answer <= seen.max() + slack
         members = {version: verdict.members for version, verdict in scored.by_version.items()}
         pool.learn_many(x[i : i + 1], y[i : i + 1], scored.said, members, scored.arrival)
+
+
+def test_a_river_model_that_overflows_says_a_number() -> None:
+    """Its weights grow beyond single precision where features and targets are 1e15 large."""
+    pool = Pool("regression", 1, experts=("river-tree",))
+    for i in range(60):
+        x, y = np.array([[1e15 * (-1) ** i]]), np.array([1e15 * (-1) ** (i // 2)])
+        scored = pool.predict_many(x)
+        assert np.isfinite(scored.said).all()
+        members = {version: verdict.members for version, verdict in scored.by_version.items()}
+        pool.learn_many(x, y, scored.said, members, scored.arrival)
