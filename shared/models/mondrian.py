@@ -85,10 +85,15 @@ class MondrianForest(Expert):
         self.trees = self.trees._replace(cnt=widen(self.trees.cnt, (2,), n_classes, 0.0))
 
     def snapshot(self) -> State:
-        """Used nodes of all trees, one after another."""
+        """Used nodes of all trees, one after another.
+
+        Equal states give equal bytes: what an earlier tree left in places that nobody reads is 0.
+        """
         trees = self.trees
         used = np.arange(trees.feat.shape[1]) < trees.size[:, None]
         state = super().snapshot() | {name: getattr(trees, name)[used] for name in PER_NODE}
+        for name in ("thr", "left"):
+            state[name][state["feat"] < 0] = 0
         return state | {
             name: getattr(trees, name).copy() for name in ("size", "age", "serving", "rng")
         }

@@ -38,7 +38,8 @@ SEED = int(os.environ.get("HEADRACE_CHAOS_SEED", "20261121"))
 REPORTS = ROOT / ".cache" / "chaos"
 STATEFUL = ("validator", "featurizer", "joiner", "learner", "monitor", "scheduler", "judge")
 SESSION_S, TRANSACTION_S = 6, 8
-PER_S = 150.0 if LONG else 25.0
+PER_S = 150.0 if LONG else 12.0
+"""Half-hours: ten seconds of standing still are two and a half days to the model."""
 ROWS = 45_000
 
 
@@ -48,7 +49,7 @@ def cluster(
 ) -> Iterator[Cluster]:
     made = Cluster(
         fresh_broker.address, kafka_name, tmp_path,
-        changes={"retraining": {"triggers": []}, "model": {"freshness": 24, "publish_every": 64}},
+        changes={"retraining": {"triggers": []}, "model": {"freshness": 24, "publish_every": 48}},
         settings={"HEADRACE_ONLINE": redis_own.url},
     )  # fmt: skip
     made.start(*EACH)

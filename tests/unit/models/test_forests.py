@@ -189,7 +189,7 @@ def test_mondrian_slots_of_a_horizon_forget() -> None:
     assert hits[0] < hits[1] - 0.1
 
 
-@pytest.mark.parametrize("kind", [Forest, RegressionForest])
+@pytest.mark.parametrize("kind", [Forest, RegressionForest, MondrianForest])
 def test_equal_states_give_equal_snapshots_wherever_they_were_restored(kind: Any) -> None:
     x, y = squares_stream(4000)
     y = np.where(np.arange(4000) // 800 % 2, 1 - y, y)  # each turn has trees replaced
