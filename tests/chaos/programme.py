@@ -1,7 +1,7 @@
 """Faults one after the other, while events flow; what was injected, when, and how long it was felt.
 
 Every service is a process of its own (`tests/kit/cluster.py`); a fault is over when its service, asked
-of the broker by a client of another make, has consumed everything that was there when it began.
+of the broker by a client of its own, has consumed everything that was there when it began.
 """
 
 import json
@@ -12,15 +12,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import (
-    Consumer,
-    ConsumerGroupTopicPartitions,
-    KafkaException,
-    TopicPartition,
-)
-from confluent_kafka.admin import AdminClient
+from kafka import TopicPartition
+from kafka.errors import KafkaError
 
 from services import discover
+from shared.errors import HeadraceError
+from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import PARTITIONED
 from shared.messages.streams import Stream
 from tests.kit.cluster import Cluster
@@ -49,21 +46,8 @@ class Programme:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
-        self._admins: list[AdminClient] = []
-        self.connect()
-        self._ends = Consumer(
-            {"bootstrap.servers": self.cluster.address, "group.id": "ends", "log_level": 0}
-        )
+        self._clients = Clients(self.cluster.address)
         self._reads = {service.name: service.reads for service in discover()}
-
-    def connect(self) -> None:
-        """Anew: after a restart of the broker this client's questions can stay without an answer.
-
-        The old ones are kept: one that goes while a question is under way takes the process along.
-        """
-        self._admins.append(
-            AdminClient({"bootstrap.servers": self.cluster.address, "log_level": 0})
-        )
 
     def kill(self, group: str) -> None:
         """kill -9, and a supervisor that starts it again."""
@@ -119,30 +103,26 @@ class Programme:
     def ends(self, group: str) -> dict[TopicPartition, int]:
         """Where the inputs of a group end now."""
         names = [n for part in group.split(",") for n in self._reads[part]]
-        return {
-            tp: self._ends.get_watermark_offsets(tp, timeout=10)[1]
-            for stream in set(names) - _inside(group)
-            for tp in self._partitions(stream)
-        }
+        wanted = [tp for s in set(names) - _inside(group) for tp in self._partitions(s)]
+        reader = self._clients.reader("read_uncommitted")
+        try:
+            found: dict[TopicPartition, int] = reader.end_offsets(wanted)
+            return found
+        finally:
+            reader.close()
 
     def lacking(self, group: str, ends: dict[TopicPartition, int]) -> dict[str, tuple[int, int]]:
         """Where the group has not consumed up to there: the place to (committed, wanted)."""
         name = f"{self.cluster.name}.{group.replace(',', '+')}"
-        wanted = [
-            ConsumerGroupTopicPartitions(
-                name, [TopicPartition(t.topic, t.partition) for t in ends]
-            )
-        ]
         if not ends:
             return {}
-        found = (
-            self._admins[-1].list_consumer_group_offsets(wanted)[name].result(2).topic_partitions
-        )
-        at = {(tp.topic, tp.partition): tp.offset for tp in found}
+        with self._clients.admin() as admin:
+            found = admin.list_group_offsets([name])[name]
+        at = {tp: found[tp].offset if tp in found else -1 for tp in ends}
         return {
-            f"{tp.topic}/{tp.partition}": (at[tp.topic, tp.partition], end)
+            f"{tp.topic}/{tp.partition}": (at[tp], end)
             for tp, end in ends.items()
-            if end and at[tp.topic, tp.partition] < end
+            if end and at[tp] < end
         }
 
     def _partitions(self, stream: Stream) -> list[TopicPartition]:
@@ -185,8 +165,7 @@ class _Felt:
         """The answer; None while the broker gives none."""
         try:
             return question(*about)
-        except (KafkaException, TimeoutError):
-            self._programme.connect()
+        except (KafkaError, HeadraceError, KeyError):
             return None
 
 
