@@ -12,7 +12,7 @@ import msgspec
 from services import discover
 from services.archiver.shell import Archiver
 from services.console.core import Board
-from services.host import SOURCE, Host
+from services.host import Host
 from shared import wiring
 from shared.durable import write_durably
 from shared.errors import Retryable, UsageError
@@ -88,7 +88,7 @@ class Embedded(Host):
         `turn` is called after each turn, with the board up to date.
         """
         if source is not None:
-            source.skip(self.log.position(SOURCE).get(SOURCE, 0))
+            self._resume(self.log, source)
         else:
             self._live = True
             self._start_live(self.log, "run")
@@ -99,7 +99,7 @@ class Embedded(Host):
             try:
                 self.inbox.drain(self.log)
                 if source is not None and not drained:
-                    drained = not self._collect(source)
+                    drained = not self._collect(self.log, source, self.batch_size)
                 folded = self.runner.step()
             except Retryable:
                 stop.wait(_PAUSES_S[min(failures, len(_PAUSES_S) - 1)])
@@ -123,15 +123,6 @@ class Embedded(Host):
 
     def _fuse(self) -> Fused:
         return Fused(self._services, self.problem, self._tools, stamp=now)
-
-    def _collect(self, source: "Replay") -> bool:
-        """Append the next arrivals with the source's position; whether more may come."""
-        arrivals = source.next(self.batch_size)
-        if arrivals is None:
-            return False
-        if arrivals:
-            self._given(self.log, arrivals, SOURCE)
-        return True
 
     def _trained(self, job: str) -> None:
         """Live, a result takes effect where this record stands; a replay declares its place."""

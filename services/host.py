@@ -8,6 +8,7 @@ where it was.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,6 +23,9 @@ from shared.runtime.clock import now
 from shared.runtime.inbox import Inbox
 from shared.settings import Settings
 from shared.stage import Tools
+
+if TYPE_CHECKING:  # brings the web framework along
+    from services.collector.shell import Replay
 
 SOURCE = "source"
 _COMMIT_S = 30.0
@@ -41,6 +45,9 @@ class Host(ABC):
             on_trained=self._trained,
             engine=settings.train_engine,
         )
+        self._in_hand: list[Arrival] = []
+        self._given = 0
+        """How many arrivals the source has given, those in hand included."""
         self._blobs = wiring.open_blobs(settings.blobs, data_dir)
         keys = wiring.open_keys(settings, data_dir)
         self._tools = Tools(
@@ -66,12 +73,34 @@ class Host(ABC):
         """
         self.inbox.put([_append(arrival) for arrival in arrivals]).result(_COMMIT_S)
 
-    def _given(self, log: Log, arrivals: Sequence[Arrival], group: str) -> None:
-        """Append them, and how many this group has given by now, in one transaction."""
-        position = log.position(group).get(group, 0) + len(arrivals)
-        with log.begin(group) as transaction:
-            transaction.append(_append(arrival) for arrival in arrivals)
-            transaction.advance({group: position})
+    def _resume(self, log: Log, source: "Replay") -> None:
+        """Go on with the source where the log says it was.
+
+        Raises:
+            UsageError: it is not the source that was there before.
+        """
+        self._given = log.position(SOURCE).get(SOURCE, 0)
+        source.skip(self._given)
+
+    def _collect(self, log: Log, source: "Replay", limit: int) -> bool:
+        """Append the next arrivals with the source's position; whether more may come.
+
+        Raises:
+            Retryable: they are still in hand; the next call appends them, unless they are there: the
+                answer to a commit can get lost.
+        """
+        if not self._in_hand:
+            arrivals = source.next(limit)
+            if arrivals is None:
+                return False
+            self._in_hand = arrivals
+            self._given += len(arrivals)
+        if log.position(SOURCE).get(SOURCE, 0) < self._given:
+            with log.begin(SOURCE) as transaction:
+                transaction.append(_append(arrival) for arrival in self._in_hand)
+                transaction.advance({SOURCE: self._given})
+        self._in_hand = []
+        return True
 
     def _start_live(self, log: Log, by: str) -> None:
         """From here on results of jobs take effect when they are there (DESIGN section 5)."""

@@ -14,7 +14,7 @@ import typer
 
 from services import discover
 from services.archiver.shell import Archiver
-from services.host import SOURCE, Host
+from services.host import Host
 from services.housekeeping import Housekeeping
 from shared import wiring
 from shared.errors import Retryable, UsageError
@@ -103,14 +103,15 @@ class Process(Host):
             Fatal, Fenced: end the process.
         """
         if source is not None:
-            source.skip(self._front.position(SOURCE).get(SOURCE, 0))
+            self._resume(self._front, source)
         if "trainer" in self.names:
             self._start_live(self._front, "serve")
         failures = idle = 0
         while not stop.is_set():
             began_s = elapsed_s()
             try:
-                source = self._collect(source)
+                if source is not None and not self._collect(self._front, source, self.batch_size):
+                    source = None  # drained
                 self.inbox.drain(self._front)
                 self._arrange()
                 folded = sum(runner.step() for runner in self._runners.values())
@@ -235,17 +236,6 @@ class Process(Host):
         self.health.turned()  # alive, whatever does not answer: starting anew would not mend that
         self.health.ready(f"not at work: {why}")
         self._forget_trails()
-
-    def _collect(self, source: "Replay | None") -> "Replay | None":
-        """Append what the source gives with its position; None once it is drained."""
-        if source is None:
-            return None
-        arrivals = source.next(self.batch_size)
-        if arrivals is None:
-            return None
-        if arrivals:
-            self._given(self._front, arrivals, SOURCE)
-        return source
 
     def _finish(self) -> None:
         """Save the state, so that the next start replays nothing."""
