@@ -7,6 +7,7 @@ on `control`, so a replay repeats it.
 
 from shared.messages.streams import (
     ALERTS,
+    AUDITS,
     CONTROL,
     JOBS,
     MODELS,
@@ -26,7 +27,7 @@ def _build(problem: Problem, tools: Tools) -> Stage:
 
 SERVICE = Service(
     name="console",
-    reads=(REJECTED, PREDICTIONS, OUTCOMES, ALERTS, JOBS, MODELS, CONTROL),
+    reads=(REJECTED, PREDICTIONS, OUTCOMES, ALERTS, JOBS, MODELS, AUDITS, CONTROL),
     writes=(),
     scale="per-problem",
     place=120,

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.ledger import Ledger, Swap
 from services.console.spread import Spread
@@ -17,6 +18,7 @@ from shared.features.feature_set import FeatureSet
 from shared.messages.codec import encode
 from shared.messages.streams import (
     ALERTS,
+    AUDITS,
     JOBS,
     MODELS,
     OUTCOMES,
@@ -76,6 +78,7 @@ class Board:
         self.contest = Contest(problem, names, rules)
         self.timeline = Timeline()
         self.ledger = Ledger()
+        self.audits = Audits()
         self.live = Live()
         self.fresh: LiveModel | None = None
         self.counts = Counts()
@@ -94,6 +97,7 @@ class Board:
             JOBS: lambda job: self.ledger.job(job, self.counts.predictions),
             MODELS: self._model,
             REJECTED: self._rejected,
+            AUDITS: self.audits.take,
         }
 
     @property
@@ -122,6 +126,7 @@ class Board:
         yield from self.contest.changes()
         yield from self.timeline.changes()
         yield from self.ledger.changes()
+        yield from self.audits.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -137,6 +142,7 @@ class Board:
         self.contest.restore(entries)
         self.timeline.restore(entries)
         self.ledger.restore(entries)
+        self.audits.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""

@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterator
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from services.console.audits import KINDS
 from services.console.snapshot import View
+from shared.problem.spec import Problem
 
 
 class Measures(Collector):
     """Reads the newest view at each scrape; nothing is counted twice."""
 
-    def __init__(self, problem: str, view: Callable[[], View | None]) -> None:
-        self._problem = problem
+    def __init__(self, problem: Problem, view: Callable[[], View | None]) -> None:
+        self._problem = problem.name
+        self._features = problem.feature_names
         self._view = view
 
     def collect(self) -> Iterator[Metric]:
@@ -23,6 +26,7 @@ class Measures(Collector):
         yield from self._counts(view)
         yield from self._quality(view)
         yield from self._life(view)
+        yield from self._audit(view)
 
     def _counts(self, view: View) -> Iterator[Metric]:
         found = view.summary
@@ -92,3 +96,28 @@ class Measures(Collector):
             if card.role in ("champion", "shadow"):
                 model.add_metric([self._problem, card.name, card.role], 1)
         yield model
+
+    def _audit(self, view: View) -> Iterator[Metric]:
+        found = view.summary["audit"]
+        compared = CounterMetricFamily(
+            "headrace_audit_compared",
+            "Predictions whose features were recomputed from raw events",
+            labels=["problem"],
+        )
+        compared.add_metric([self._problem], found["compared"])
+        yield compared
+        unmatched = CounterMetricFamily(
+            "headrace_audit_unmatched", "Predictions without a raw event", labels=["problem"]
+        )
+        unmatched.add_metric([self._problem], found["unmatched"])
+        yield unmatched
+        differing = CounterMetricFamily(
+            "headrace_audit_differences",
+            "Served features that were not what raw events give; over compared: the rate",
+            labels=["problem", "feature", "kind"],
+        )
+        for feature in dict.fromkeys((*self._features, *found["features"])):
+            row = found["features"].get(feature, {})
+            for kind in KINDS:
+                differing.add_metric([self._problem, feature, kind], row.get(kind, 0))
+        yield differing

@@ -10,7 +10,7 @@ from services.console.snapshot import View
 from services.console.words import count, number
 from shared.problem.spec import Problem
 
-PANELS = ("head", "scores", "alerts", "jobs", "models", "rejected")
+PANELS = ("head", "scores", "alerts", "jobs", "models", "audit", "rejected")
 STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Path(__file__).parent / "templates"
 

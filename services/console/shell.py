@@ -123,6 +123,7 @@ def _twins(app: FastAPI, pane: Pane) -> None:
         "jobs": lambda view: view.summary["jobs"],
         "models": lambda view: view.models,
         "swaps": lambda view: view.summary["swaps"],
+        "audit": lambda view: view.summary["audit"],
         "rejected": lambda view: {"groups": view.groups, "newest": view.rejected},
     }
 
@@ -135,7 +136,7 @@ def _twins(app: FastAPI, pane: Pane) -> None:
 
 
 def _health(app: FastAPI, pane: Pane, problem: Problem, registry: CollectorRegistry) -> None:
-    registry.register(Measures(problem.name, lambda: pane.view(wait_s=0)))
+    registry.register(Measures(problem, lambda: pane.view(wait_s=0)))
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from services.console.audits import AuditCard, audit_card
 from services.console.chart import chart
 from services.console.core import Board
 from services.console.panels import (
@@ -45,6 +46,7 @@ class View(msgspec.Struct, frozen=True):
     models_all: int
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
+    audit: AuditCard
     summary: dict[str, Any]
 
 
@@ -78,6 +80,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         models_all=len(board.live.states),
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
+        audit=audit_card(board.audits, board.problem),
         summary=board.summary(),
     )
 

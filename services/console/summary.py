@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from services.console.audits import audit_summary
 from services.console.contest import PUBLISHED
 from services.console.ledger import Step
 
@@ -27,6 +28,7 @@ def summary(board: "Board") -> dict[str, Any]:
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
             "jobs": [_told(row.job, row.steps) for _, row in ledger.jobs.items()],
             "swaps": [swap for _, swap in ledger.swaps.items()],
+            "audit": audit_summary(board.audits),
             "champion": board.live.champion,
             "digest": board.digest,
         }

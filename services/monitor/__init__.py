@@ -7,12 +7,12 @@ anew when the champion changes.
 """
 
 from services.monitor.core import Monitor
-from shared.messages.streams import ALERTS, CONTROL, OUTCOMES, PREDICTIONS, REJECTED
+from shared.messages.streams import ALERTS, AUDITS, CONTROL, OUTCOMES, PREDICTIONS, REJECTED
 from shared.stage import Service
 
 SERVICE = Service(
     name="monitor",
-    reads=(PREDICTIONS, OUTCOMES, REJECTED, CONTROL),
+    reads=(PREDICTIONS, OUTCOMES, REJECTED, AUDITS, CONTROL),
     writes=(ALERTS,),
     scale="per-problem",
     place=50,

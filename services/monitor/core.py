@@ -10,11 +10,20 @@ import numpy as np
 import numpy.typing as npt
 
 from services.monitor.answers import AnswerMoment, Answers
+from services.monitor.audits import skewed
 from services.monitor.episodes import Episode, Episodes, Found, Saved
 from services.monitor.inputs import Inputs, Moment
 from shared.drift import Finding, Gap, Rates, name_cause
-from shared.messages.streams import ALERTS, EVENTS, OUTCOMES, PREDICTIONS, REJECTED
-from shared.messages.types import Alert, Control, Outcome, Prediction, RankedFeature, Rejected
+from shared.messages.streams import ALERTS, AUDITS, EVENTS, OUTCOMES, PREDICTIONS, REJECTED
+from shared.messages.types import (
+    Alert,
+    Audit,
+    Control,
+    Outcome,
+    Prediction,
+    RankedFeature,
+    Rejected,
+)
 from shared.problem.spec import Problem
 from shared.stage import Out, Record
 
@@ -77,6 +86,8 @@ class Monitor:
         if record.stream is REJECTED:
             self._rejected(record.value)
             return ()
+        if record.stream is AUDITS:
+            return self._audited(record.value)
         return self._controlled(record.value)
 
     def _predicted(self, prediction: Prediction) -> Iterator[Alert]:
@@ -126,6 +137,15 @@ class Monitor:
             f"many more events are rejected than before, the last by `{rejected.check}`",
         )  # fmt: skip
         self._episodes.add(found, self._at)
+
+    def _audited(self, audit: Audit) -> Iterator[Alert]:
+        """A window without a difference ends what the same partition's windows began."""
+        skew = skewed(audit)
+        episode = self._episodes.open("audit")
+        if skew is not None:
+            self._episodes.add(skew, self._at, delay=0)
+        elif episode is not None and episode.found.evidence["partition"] == audit.partition:
+            yield from self._episodes.close("audit", audit.end)
 
     def _tell_accepted(self) -> None:
         """What is not rejected, all at once when it matters."""
@@ -184,7 +204,7 @@ class Monitor:
         """Whether what an episode is about goes on."""
         if episode.found.group == "labels":
             return self._labels.fired
-        if episode.found.group == "silence":
+        if episode.found.group in ("silence", "audit"):
             return True
         names = [f.feature for f in episode.found.features]
         return self._inputs is not None and self._inputs.frozen(names)

@@ -79,6 +79,10 @@ class FeatureSet:
             past.append(row, plan)
         return row if self._only_features else {name: row[name] for name in self.names}
 
+    def drop(self, key: str) -> None:
+        """Forget the past of `key`."""
+        self._keys.drop(key)
+
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """State entries that changed since the last call."""
         yield from self._keys.changes()

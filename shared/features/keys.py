@@ -50,14 +50,21 @@ class Keys:
         """Times in the heap are lower bounds: a stale one goes back with its present time."""
         while True:
             time_us, key = heappop(self._oldest)
-            past = self._pasts[key]
+            past = self._pasts.get(key)
+            if past is None:
+                continue
             if past.time_us == time_us:
                 break
             heappush(self._oldest, (past.time_us, key))
-        del self._pasts[key]
-        self._dirty.pop(key, None)
-        self._gone |= dict.fromkeys(past.entries(self._plan, key))
+        self.drop(key)
         self.forgotten += 1
+
+    def drop(self, key: str) -> None:
+        """Forget `key`, if it is known; what comes of it next is its first event."""
+        past = self._pasts.pop(key, None)
+        if past is not None:
+            self._dirty.pop(key, None)
+            self._gone |= dict.fromkeys(past.entries(self._plan, key))
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Entries that changed since the last call."""

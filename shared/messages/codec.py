@@ -15,6 +15,7 @@ MESSAGES: dict[Stream, type[msgspec.Struct]] = {
     streams.PREDICTIONS: types.Prediction,
     streams.OUTCOMES: types.Outcome,
     streams.REJECTED: types.Rejected,
+    streams.AUDITS: types.Audit,
     streams.ALERTS: types.Alert,
     streams.JOBS: types.Job,
     streams.MODELS: types.ModelEvent,

@@ -17,13 +17,14 @@ class Stream(StrEnum):
     JOBS = "jobs"
     MODELS = "models"
     CONTROL = "control"
+    AUDITS = "audits"
     CHECKPOINTS = "checkpoints"
 
 
 EVENTS, LABELS, VALID, REJECTED = Stream.EVENTS, Stream.LABELS, Stream.VALID, Stream.REJECTED
 FEATURES, PREDICTIONS, OUTCOMES = Stream.FEATURES, Stream.PREDICTIONS, Stream.OUTCOMES
 ALERTS, JOBS, MODELS, CONTROL = Stream.ALERTS, Stream.JOBS, Stream.MODELS, Stream.CONTROL
-CHECKPOINTS = Stream.CHECKPOINTS
+AUDITS, CHECKPOINTS = Stream.AUDITS, Stream.CHECKPOINTS
 
 RAW = frozenset({EVENTS, LABELS})
 """Streams that the outside writes: their bytes are kept as they came."""

@@ -96,6 +96,38 @@ class Rejected(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     raw_sha256: str | None = None
 
 
+class AuditedFeature(msgspec.Struct, omit_defaults=True, gc=False):
+    """How often a served feature was not what raw events give, and one event where it was not.
+
+    `mismatch`: another number; `missing`: none where there is one; `extra`: one where there is none.
+    """
+
+    feature: str
+    mismatch: int = 0
+    missing: int = 0
+    extra: int = 0
+    id: str = ""
+    served: float | None = None
+    expected: float | None = None
+
+
+class Audit(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """Served features beside those recomputed from raw events, over one window of event time.
+
+    `features`: those that differ, of `compared` predictions. `unmatched`: predictions whose raw event
+    was not found. `foreign`: predictions made with another definition of the features (`feature_set`).
+    """
+
+    start: datetime
+    end: datetime
+    compared: int
+    features: list[AuditedFeature] = []
+    unmatched: int = 0
+    foreign: int = 0
+    feature_set: str = ""
+    partition: int = 0
+
+
 class RankedFeature(msgspec.Struct, omit_defaults=True, gc=False):
     """A feature named by an alert; `evidence` is the detector's own scale, larger is stronger."""
 

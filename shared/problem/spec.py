@@ -5,6 +5,7 @@ on events and labels are in `inputs.py`, those on features in `derived.py`, on a
 all are to be had here.
 """
 
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -191,6 +192,18 @@ class Promotion(Part):
     """Outcomes after a promotion during which the old champion stays in shadow for a rollback."""
 
 
+class AuditSpec(Part):
+    """How much of what was served is recomputed from raw events, and over how long it is reported.
+
+    `share` is a share of the keys, by hash. Where there are few (no key, or one of up to 16 declared
+    categories), and where a feature counts over all keys, every key is followed and `share` is one of
+    the events that are compared. 0: no audit.
+    """
+
+    share: float = Field(0.1, ge=0.0, le=1.0)
+    window: Duration = timedelta(days=1)
+
+
 class Retention(Part):
     """How much of the log is kept; a record goes only when archived and behind every checkpoint."""
 
@@ -216,6 +229,7 @@ class Problem(Part):
     acceptance: Acceptance = Acceptance()
     promotion: Promotion = Promotion()
     retention: Retention = Retention()
+    audit: AuditSpec = AuditSpec()
     notes: Any = None
 
     @property

@@ -34,7 +34,7 @@ def exported() -> dict[str, set[str]]:
     meters = Meters("console", "p")
     board = Board(problem())
     board.handle(list(Story(1_500).records()))
-    meters.include(Measures("p", lambda: view_of(board)))
+    meters.include(Measures(problem(), lambda: view_of(board)))
     meters.folded(EVENTS, 1)
     meters.written(EVENTS, 1)
     meters.turned(0.1)

@@ -21,8 +21,8 @@ from tests.kit.servers import end_with_parent
 
 _SILENT_S = 20.0
 EACH = (
-    "validator", "featurizer", "scorer", "joiner", "learner", "monitor", "scheduler", "trainer",
-    "judge", "archiver", "console", "collector",
+    "validator", "featurizer", "scorer", "joiner", "learner", "auditor", "monitor", "scheduler",
+    "trainer", "judge", "archiver", "console", "collector",
 )  # fmt: skip
 
 

@@ -83,7 +83,7 @@
   };
   $("#theme").addEventListener("click", flip);
   system.addEventListener("change", () => window.headraceChart.restyle());
-  const places = { q: "quality", a: "alerts", r: "jobs", m: "models", x: "rejected" };
+  const places = { q: "quality", a: "alerts", r: "jobs", m: "models", c: "audit", x: "rejected" };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || dialog.open) return;
     if (event.target.closest("input, textarea, select")) return;

@@ -33,6 +33,11 @@ ROWS: dict[str, list[tuple[str, str, list[Query]]]] = {
         ("Live versions and swaps", "none", [
             (f"sum by (kind) (headrace_model_info{_P})", "{{kind}}"),
             (f"headrace_swap_total{_P}", "swaps so far")]),
+        ("Served features that differ from raw events, of those compared", "percentunit", [
+            ("sum by (problem, feature, kind) (increase(headrace_audit_differences_total"
+             f"{_P}[1d])) / on (problem) group_left sum by (problem) "
+             f"(increase(headrace_audit_compared_total{_P}[1d]))",
+             "{{feature}} {{kind}}")]),
         ("Jobs", "none", [
             (f"sum by (state) (headrace_retraining_jobs{_P})", "{{state}}")]),
         ("Rejected records a second", "ops", [

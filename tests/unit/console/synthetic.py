@@ -9,6 +9,7 @@ import numpy as np
 
 from shared.messages.streams import (
     ALERTS,
+    AUDITS,
     CONTROL,
     JOBS,
     MODELS,
@@ -19,6 +20,8 @@ from shared.messages.streams import (
 )
 from shared.messages.types import (
     Alert,
+    Audit,
+    AuditedFeature,
     Control,
     Job,
     ModelEvent,
@@ -143,6 +146,8 @@ class Story:
         after = i - self.broke
         if after == 60:
             yield self._alert(i, "source_break", "page", "open", "alert-0002")
+        if i % 200 == 199:
+            yield self._audit(i, skewed=i == self.broke // 200 * 200 + 399)
         if after == int(1_300 * scale):
             yield self._alert(i, "source_break", "page", "resolved", "alert-0002")
         yield from self._retraining(
@@ -200,6 +205,16 @@ class Story:
             text="vicprice was constant for 3,000 events and has been moving since.",
         )
         return self._record(ALERTS, alert)
+
+    def _audit(self, i: int, skewed: bool) -> Record:
+        row = AuditedFeature(
+            "vicprice", mismatch=12, missing=3, extra=1, id=HOSTILE, served=0.42, expected=0.5
+        )
+        audit = Audit(
+            start=self._time(i - 199), end=self._time(i), compared=48,
+            features=[row] if skewed else [], feature_set="f1",
+        )  # fmt: skip
+        return self._record(AUDITS, audit)
 
     def _job(self, i: int, name: str, state: Any, reason: str) -> Record:
         board = [

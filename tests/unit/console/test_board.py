@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score, log_loss, mean_absolute_error, r2_score
 
+from services.console.audits import audit_card
 from services.console.core import Board
 from services.console.ledger import LAST_REJECTED
+from services.console.measures import Measures
 from services.console.snapshot import view_of
 from services.console.view import honesty
 from shared.evaluation.metrics import ClassMetrics
 from shared.messages.codec import encode
-from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
+from shared.messages.streams import AUDITS, MODELS, OUTCOMES, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import ModelEvent, Outcome, Prediction
 from shared.stage import Record
 from tests.kit.baselines import Baselines
@@ -244,3 +246,27 @@ def test_memory_is_bounded() -> None:
 def _labelled(prediction: Prediction, label: Any) -> Outcome:
     known = {name: getattr(prediction, name) for name in Prediction.__struct_fields__}
     return Outcome(**known, label=label, labelled_at=prediction.time + STEP)
+
+
+def test_the_audit_is_summed_and_shown() -> None:
+    records = list(Story(1_500).records())
+    board = folded(records)
+    found = board.summary()["audit"]
+    windows = [r.value for r in records if r.stream is AUDITS]
+    assert found["windows"] == len(windows) == 7 and found["compared"] == 7 * 48
+    assert found["features"]["vicprice"] | {"until": 0, "example": 0} == {
+        "mismatch": 12, "missing": 3, "extra": 1, "until": 0, "example": 0,
+    }  # fmt: skip
+    card = audit_card(board.audits, board.problem)
+    assert card.tone == "bad" and card.text.startswith("1 feature of 3 differed")
+    assert [row.feature for row in card.rows] == ["vicprice"]
+    half = folded(records[: len(records) // 3])
+    assert audit_card(half.audits, half.problem).tone == "good"
+    assert audit_card(Board(problem()).audits, problem()).tone == ""
+    measured = {
+        (sample.labels.get("feature"), sample.labels.get("kind")): sample.value
+        for family in Measures(problem(), lambda: view_of(board)).collect()
+        for sample in family.samples
+        if sample.name == "headrace_audit_differences_total"
+    }
+    assert measured["vicprice", "missing"] == 3 and measured["nswprice", "mismatch"] == 0

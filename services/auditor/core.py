@@ -1,0 +1,227 @@
+"""Raw events and published predictions in, how often they disagree out.
+
+An event and its prediction find each other by id, whichever is read first. (Where an id comes again
+after a rejection, the rejection says which event is meant: it is read before the later event, since
+the log's readers merge streams by time.) The features are folded anew from what the producer sent, in
+the order in which events were accepted, and compared bit by bit with those that were served.
+
+That finds what a feature's own code cannot see of itself: another definition or version at work, state
+that was lost or mixed up by a restart or a move, a reading or rounding on the way, numbers changed
+after they were made. An operator that is wrong in the same way on both sides is for the tests (each has
+a slow oracle in pandas).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+
+import msgspec
+
+from services.auditor.reading import Reading
+from services.auditor.sample import Sample
+from services.auditor.tally import Tally, window_of
+from shared.features.feature_set import FeatureSet
+from shared.features.keys import Keys
+from shared.features.past import Plan
+from shared.messages.streams import AUDITS, EVENTS, PREDICTIONS, REJECTED
+from shared.messages.types import Audit, Prediction, Rejected, Valid
+from shared.problem.spec import Problem
+from shared.problem.times import microseconds
+from shared.stage import Out, Record
+from shared.table import Table
+
+MOST_WAITING = 20_000
+"""Events, and predictions, that wait for each other; a prediction forgotten beyond it is unmatched."""
+
+
+_NOTHING = Plan()
+
+
+class _Raw(msgspec.Struct):
+    offset: int
+    valid: Valid
+
+
+class _Said(msgspec.Struct):
+    """`is_first`: its key was not known when it was scored (new, or forgotten before)."""
+
+    prediction: Prediction
+    is_first: bool
+
+
+class _Replica:
+    """What the auditor knows of one partition: its own fold, the keys that the featurizer knows."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.features = FeatureSet(problem)
+        self.known = Keys(_NOTHING, problem.events.max_keys)
+        self.tally = Tally()
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """Entries that changed since the last call."""
+        yield "tally", msgspec.msgpack.encode(self.tally)
+        yield from ((f"features/{name}", value) for name, value in self.features.changes())
+        yield from ((f"known/{name}", value) for name, value in self.known.changes())
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """Continue exactly."""
+        self.tally = msgspec.msgpack.decode(entries["tally"], type=Tally)
+        for part, fold in (("features/", self.features), ("known/", self.known)):
+            fold.restore(
+                {k.removeprefix(part): v for k, v in entries.items() if k.startswith(part)}
+            )
+
+
+class Auditor:
+    """A fold over raw events and predictions; its state: one `_Replica` a partition, and who waits."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._topic = f"{problem.name}.{EVENTS}"
+        self._window: timedelta = problem.audit.window
+        self._sample = Sample(problem)
+        self._reading = Reading(problem)
+        self._replicas: dict[int, _Replica] = {}
+        self._events: Table[list[_Raw]] = Table("event", MOST_WAITING, list[_Raw])
+        self._said: Table[_Said] = Table("said", MOST_WAITING, _Said)
+        self._refused: Table[bool] = Table("refused", MOST_WAITING, bool)
+        self._tables = (self._events, self._said, self._refused)
+        self._read: dict[int, int] = {}
+        """The next event expected, by partition."""
+        self._names: dict[tuple[int, int], str] = {}
+        """From partition and offset of an event that waits to its name in the table."""
+
+    def handle(self, records: Sequence[Record]) -> Iterator[Out]:
+        """See `shared.stage.Stage`."""
+        if self._sample.empty:
+            return
+        for record in records:
+            if record.stream is EVENTS:
+                audit = self._came(record)
+            elif record.stream is PREDICTIONS:
+                audit = self._predicted(record)
+            elif record.stream is REJECTED:
+                audit = self._refuse(record.value)
+            else:
+                yield from self._controlled(record)
+                continue
+            if audit is not None:
+                yield Out(AUDITS, audit, record)
+
+    def changes(self) -> Iterator[tuple[str, bytes | None]]:
+        """See `shared.stage.Stage`."""
+        for table in self._tables:
+            yield from table.changes()
+        for partition, replica in self._replicas.items():
+            yield from ((f"{partition}/{k}", value) for k, value in replica.changes())
+        for partition, offset in self._read.items():
+            yield f"{partition}/read", msgspec.msgpack.encode(offset)
+
+    def restore(self, entries: Mapping[str, bytes]) -> None:
+        """See `shared.stage.Stage`."""
+        for table in self._tables:
+            table.restore(entries)
+        for name, same in self._events.items():
+            partition = int(name.partition(":")[0])
+            self._names |= {(partition, raw.offset): name for raw in same}
+        shares: dict[int, dict[str, bytes]] = {}
+        for entry, value in entries.items():
+            owner, _, rest = entry.partition("/")
+            if owner.isdigit():
+                shares.setdefault(int(owner), {})[rest] = value
+        for number, share in shares.items():
+            if "read" in share:
+                self._read[number] = msgspec.msgpack.decode(share["read"], type=int)
+            if "tally" in share:
+                self._replica(number).restore(share)
+
+    def _came(self, record: Record) -> Audit | None:
+        partition, offset = record.partition, record.offset
+        self._read[partition] = offset + 1
+        valid = self._reading.valid(record)
+        refused = self._refused.pop(f"{partition}:{offset}") if self._refused else None
+        if valid is None or refused or not self._sample.follows(valid.key):
+            return None
+        name = f"{partition}:{valid.id}"
+        raw = _Raw(offset, valid)
+        same = self._events.get(name)
+        said = self._said.pop(name) if same is None else None
+        if said is not None:
+            return self._compared(partition, said, raw)
+        for lost in self._events.put(name, [*(same or ()), raw]) or ():
+            self._names.pop((partition, lost.offset), None)
+        self._names[partition, offset] = name
+        return None
+
+    def _predicted(self, record: Record) -> Audit | None:
+        prediction: Prediction = record.value
+        partition = record.partition
+        first = False
+        if not self._sample.whole:
+            known, key = self._replica(partition).known, prediction.key or ""
+            first = known.past(key) is None
+            known.at(key, microseconds(prediction.time)).append({}, _NOTHING)
+        if not self._sample.follows(prediction.key):
+            return None
+        name = f"{partition}:{prediction.id}"
+        said = _Said(prediction, first)
+        same = self._events.get(name)
+        if same is not None and len(same) == 1:
+            self._events.pop(name)
+            del self._names[partition, same[0].offset]
+            return self._compared(partition, said, same[0])
+        if self._said.put(name, said) is not None:
+            self._replica(partition).tally.unmatched += 1
+        return None
+
+    def _refuse(self, rejected: Rejected) -> Audit | None:
+        """The event is out. Several of one id may have waited: then it may be clear now which is in."""
+        if rejected.topic != self._topic:
+            return None
+        partition, offset = rejected.partition, rejected.offset
+        name = self._names.pop((partition, offset), None)
+        if name is None:
+            if offset >= self._read.get(partition, 0):
+                self._refused.put(f"{partition}:{offset}", True)
+            return None
+        left = [raw for raw in self._events.pop(name) or () if raw.offset != offset]
+        said = self._said.pop(name) if len(left) == 1 else None
+        if said is not None:
+            del self._names[partition, left[0].offset]
+            return self._compared(partition, said, left[0])
+        if left:
+            self._events.put(name, left)
+        return None
+
+    def _compared(self, partition: int, said: _Said, raw: _Raw) -> Audit | None:
+        """Fold the event, compare; the window before, if this one begins another."""
+        replica, valid = self._replica(partition), raw.valid
+        if said.is_first:
+            replica.features.drop(valid.key or "")
+        expected = replica.features.transform(valid)
+        number, audit = window_of(valid.time, self._window), None
+        if number > replica.tally.number:
+            audit = self._closed(partition)
+            replica.tally = Tally(number)
+        if self._sample.compares(valid.id):
+            replica.tally.compare(said.prediction, expected, replica.features.digest)
+        return audit
+
+    def _controlled(self, record: Record) -> Iterator[Out]:
+        """At the end of a source its last windows are closed."""
+        if record.value.command != "end":
+            return
+        for partition, replica in self._replicas.items():
+            audit = self._closed(partition)
+            replica.tally = Tally(replica.tally.number)
+            if audit is not None:
+                yield Out(AUDITS, audit, record)
+
+    def _closed(self, partition: int) -> Audit | None:
+        replica = self._replica(partition)
+        return replica.tally.audit(self._window, replica.features.digest, partition)
+
+    def _replica(self, partition: int) -> _Replica:
+        replica = self._replicas.get(partition)
+        if replica is None:
+            replica = self._replicas[partition] = _Replica(self._problem)
+        return replica
