@@ -92,7 +92,6 @@ class Embedded(Host):
         else:
             self._live = True
             self._start_live(self.log, "run")
-        self.runner.catch_up()
         drained = source is None
         failures = 0
         while not stop.is_set():

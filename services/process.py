@@ -174,8 +174,7 @@ class Process(Host):
             log = MeteredLog(share, self.meters, partition)
             self._logs[partition] = log
             if self._stages:
-                self._runners[partition] = runner = self._runner(log)
-                runner.catch_up()
+                self._runners[partition] = self._runner(log)
         self.meters.assigned(len(assigned))
         standby = "standing by: another instance has the work"
         self.health.ready(None if assigned else standby, standby=not assigned)

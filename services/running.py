@@ -1,6 +1,5 @@
 """`headrace run`: from options to a run, its page, its view, its result."""
 
-import gc
 import json
 import shutil
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from shared.errors import UsageError
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import cpu_s, elapsed_s
+from shared.runtime.garbage import relax_collector
 from shared.runtime.signals import stop_on_signals
 from shared.settings import Settings, load
 
@@ -101,7 +101,7 @@ def _drive(
         if waiters:  # nobody can look at a page that is not served
             pane.refresh(embedded.board())
 
-    gc.freeze()  # what is there by now stays: full collections need not walk it (22 us an event)
+    relax_collector()
     page = _page(embedded, pane, options, settings, waiters)
     with stop_on_signals() as stop, page as url, terminal:
         if url:

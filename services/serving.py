@@ -1,6 +1,5 @@
 """`headrace serve`: from options to one process of the system, its health, its page."""
 
-import gc
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from shared.problem.load import load_problem
 from shared.runtime.admin import serve_admin
 from shared.runtime.clock import elapsed_s
 from shared.runtime.freshness import Freshness
+from shared.runtime.garbage import relax_collector
 from shared.runtime.signals import stop_on_signals
 from shared.settings import Settings, load
 
@@ -62,7 +62,7 @@ def serve(options: Options) -> None:
         if "scorer" in options.names and "learner" not in options.names:
             process.tell(fresh)
         doors = _doors(options, settings, process, pane)
-        gc.freeze()  # as `headrace run` does
+        relax_collector()
         try:
             with doors as port, Ticks(process.submit, live=ticking):
                 typer.echo(

@@ -9,7 +9,7 @@ from threading import Lock
 
 import msgspec
 
-from shared.log.port import Position
+from shared.log.port import Position, advanced
 from shared.messages.streams import EVENTS, PREDICTIONS, REJECTED, Stream
 from shared.messages.types import Prediction, Rejected
 from shared.rejecting import RAW_LIMIT_BYTES
@@ -60,6 +60,7 @@ class Waiters:
     def follow(self, records: Sequence[Record]) -> None:
         """See `Follower`."""
         with self._lock:
+            self.start = advanced(self.start, records)
             for record in records:
                 if record.stream is PREDICTIONS:
                     self._predicted(record.value)

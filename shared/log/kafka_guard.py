@@ -5,6 +5,9 @@ has aborted, carry offsets of an aborted transaction into the next one, and wait
 rules (each held by a test in `tests/contract/test_kafka_traps.py`): every send is checked, then the
 offsets go once, then the commit; after any error the producer is thrown away, and the next one, under
 the same transactional id, makes the broker decide what became of the transaction (KIP-98).
+
+A commit is four answers of the broker, one after the other, and little work: `start` sends, and leaves
+the waiting to a thread; `outcome` says what came of it. One commit at a time.
 """
 
 import os
@@ -13,11 +16,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from kafka import TopicPartition, errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
+from shared.errors import Retryable
 from shared.log.kafka_clients import Clients, drop, translated
 
 _LARGE = 1 << 18
@@ -41,6 +46,10 @@ class Offsets(NamedTuple):
     member: ConsumerGroupMetadata
 
 
+Commit = Future[dict[TopicPartition, int]]
+"""One that is under way, or over."""
+
+
 class Guard:
     """The only user of a transactional producer."""
 
@@ -48,6 +57,7 @@ class Guard:
         self._clients = clients
         self._transactional_id = transactional_id
         self._producer: Any = None
+        self._newest: Commit | None = None
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +73,30 @@ class Guard:
         self._producer = self._clients.producer(self._transactional_id)
 
     def commit(self, sends: Iterable[Send], offsets: Offsets | None) -> dict[TopicPartition, int]:
-        """Everything, or nothing and an error; the last offset written in each partition.
+        """`start`, and its `outcome`."""
+        return self.outcome(self.start(sends, offsets))
+
+    def start(self, sends: Iterable[Send], offsets: Offsets | None) -> Commit:
+        """Everything, or nothing and an error: here, or from `outcome`.
+
+        Raises: as `outcome`.
+        """
+        earlier = self._newest
+        if earlier is not None and self._failed(earlier):
+            self.discard()
+        producer = self._producer
+        if producer is None:
+            raise Retryable(
+                f"{self._transactional_id}: an earlier commit of this process has failed"
+            )
+        with self._all_or_nothing():
+            producer.begin_transaction()
+            futures = _sent(producer, sends)
+            self._newest = aside(partial(self._finish, producer, futures, offsets))
+            return self._newest
+
+    def outcome(self, commit: Commit) -> dict[TopicPartition, int]:
+        """Where the sends of a commit ended: the last offset written in each partition.
 
         Raises:
             Retryable: look up what was committed, and do what is missing again. It may be all there:
@@ -72,17 +105,15 @@ class Guard:
                 it took too long; kafka-python does not say which.
             Fatal: as `translated` says.
         """
-        producer = self._producer
-        try:
-            with translated(f"transaction of {self._transactional_id}"):
-                return self._committed(producer, sends, offsets)
-        except BaseException:
-            self.discard()
-            raise
+        if commit is self._newest:
+            with self._all_or_nothing():
+                return self._answer(commit)
+        with translated(f"transaction of {self._transactional_id}"):
+            return self._answer(commit)
 
     def discard(self) -> None:
         """Throw the producer away; whatever it had open ends with the next `open`."""
-        producer, self._producer = self._producer, None
+        producer, self._producer, self._newest = self._producer, None, None
         if producer is not None:
             drop(producer)
 
@@ -92,23 +123,48 @@ class Guard:
         if producer is not None:
             producer.close(timeout=1)
 
-    def _committed(
-        self, producer: Any, sends: Iterable[Send], offsets: Offsets | None
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        try:
+            with translated(f"transaction of {self._transactional_id}"):
+                yield
+        except BaseException:
+            self.discard()
+            raise
+
+    def _finish(
+        self, producer: Any, futures: Sequence[Any], offsets: Offsets | None
     ) -> dict[TopicPartition, int]:
         timeouts = self._clients.timeouts
-        producer.begin_transaction()
-        futures = _sent(producer, sends)
         producer.flush(timeouts.delivery_s + timeouts.request_s)
         last = _last_offsets(futures)
-
-        def finish() -> None:
-            if offsets is not None:
-                positions = {tp: OffsetAndMetadata(at) for tp, at in offsets.by_partition.items()}
-                producer.send_offsets_to_transaction(positions, offsets.member)
-            producer.commit_transaction()
-
-        within(timeouts.transaction_s, finish)  # later than that the broker has aborted it anyway
+        if offsets is not None:
+            positions = {tp: OffsetAndMetadata(at) for tp, at in offsets.by_partition.items()}
+            producer.send_offsets_to_transaction(positions, offsets.member)
+        producer.commit_transaction()
         return last
+
+    def _answer(self, commit: Commit) -> dict[TopicPartition, int]:
+        """Its last steps know no timeout; later than that the broker has aborted it anyway.
+
+        Raises:
+            KafkaTimeoutError: it is still busy. Its thread is left behind; it holds nothing of ours.
+        """
+        timeouts = self._clients.timeouts
+        limit_s = timeouts.delivery_s + timeouts.request_s + timeouts.transaction_s
+        try:
+            return commit.result(limit_s)
+        except TimeoutError as error:
+            if commit.done():
+                raise
+            raise errors.KafkaTimeoutError(f"no answer within {limit_s} s") from error
+
+    def _failed(self, commit: Commit) -> bool:
+        try:
+            self._answer(commit)
+        except errors.KafkaError:
+            return True
+        return False
 
 
 def _sent(producer: Any, sends: Iterable[Send]) -> list[Any]:
@@ -125,8 +181,8 @@ def _sent(producer: Any, sends: Iterable[Send]) -> list[Any]:
             future = producer.send(to.topic, value, key, headers, to.partition, timestamp_ms)
             known.add(to)
         else:
-            future, is_full, is_new, _ = append(to, timestamp_ms, key, value, headers or [])
-            if is_full or is_new:
+            future, _, is_new, _ = append(to, timestamp_ms, key, value, headers or [])
+            if is_new:
                 wakeup()
         futures.append(future)
     return futures
@@ -142,29 +198,18 @@ def _last_offsets(futures: Sequence[Any]) -> dict[TopicPartition, int]:
     return last
 
 
-def within(limit_s: float, call: Callable[[], None]) -> None:
-    """Run `call`, which knows no timeout, in a thread, and give up waiting after `limit_s`.
-
-    Raises:
-        KafkaTimeoutError: it is still busy. Its thread is left behind; it holds nothing of ours.
-    """
-    done: Future[None] = Future()
+def aside(call: Callable[[], dict[TopicPartition, int]]) -> Commit:
+    """Run `call` in a thread that does not keep the process from ending."""
+    done: Commit = Future()
 
     def run() -> None:
         try:
-            call()
-        except BaseException as error:  # noqa: BLE001  handed over to the waiting thread
+            done.set_result(call())
+        except BaseException as error:  # noqa: BLE001  handed over to whoever asks
             done.set_exception(error)
-        else:
-            done.set_result(None)
 
     threading.Thread(target=run, daemon=True, name="kafka-commit").start()
-    try:
-        done.result(limit_s)
-    except TimeoutError as error:
-        if done.done():
-            raise
-        raise errors.KafkaTimeoutError(f"no answer within {limit_s} s") from error
+    return done
 
 
 class Watchdog:

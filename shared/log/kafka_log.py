@@ -6,8 +6,8 @@ How offsets and order are meant: `shared/log/kafka_reader.py`; how a transaction
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Self
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Self
 
 import msgspec
 from kafka.partitioner import murmur2
@@ -15,15 +15,30 @@ from kafka.structs import ConsumerGroupMetadata
 
 from shared.errors import Fenced, Retryable
 from shared.log.kafka_clients import Clients
-from shared.log.kafka_guard import Offsets, Send
+from shared.log.kafka_guard import Commit, Offsets, Send
 from shared.log.kafka_reader import NUMBER, KafkaReader
 from shared.log.kafka_seat import Seat
-from shared.log.kafka_state import Row, records
+from shared.log.kafka_state import Row, Turn, records
 from shared.log.kafka_topics import PARTITIONED, Places, count_partitions, create_missing
 from shared.log.memory import MemoryTransaction
 from shared.log.port import WRITER, Append, Checkpoint, Position
 from shared.messages.streams import CHECKPOINTS, RAW, Stream, place, stream_at
 from shared.stage import Record
+
+
+class _Pending(NamedTuple):
+    """A commit that was not waited for yet, and what is so once it is done."""
+
+    group: str
+    turn: Turn
+    commit: Commit
+    rows: list[Row]
+    ends: dict[str, int]
+    offsets: Offsets | None
+
+    def moves(self, group: str) -> bool:
+        """Is it the one that moves this group's position?"""
+        return self.group == group and self.offsets is not None
 
 
 class KafkaLog(KafkaReader):
@@ -41,6 +56,7 @@ class KafkaLog(KafkaReader):
         self._left: set[str] = set()
         self._unsure = False
         self._alone = False
+        self._pending: _Pending | None = None
         self._groups: dict[str, ConsumerGroupMetadata] = {}
         self._recover()
 
@@ -71,25 +87,41 @@ class KafkaLog(KafkaReader):
         return cls(seat, Places(seat.problem, seat.partitions, partition), foreign)
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[MemoryTransaction]:
-        """See the port."""
-        if self._unsure or not self._seat.guard.is_open:
+    def begin(self, group: str, waits: bool = True) -> Iterator[MemoryTransaction]:
+        """See the port. Without `waits` the commit goes on in a thread: most of it is waiting for
+        the broker's answers, one after the other.
+        """
+        if self._pending is None and (self._unsure or not self._seat.guard.is_open):
             self._recover()
         with self._seat.watchdog.watching():
             transaction = MemoryTransaction()
             yield transaction
+            self._settled()
             self._commit(group, transaction)
+            if waits:
+                self._settled()
+
+    def flush(self) -> None:
+        """See the port."""
+        if self._pending is not None:
+            with self._seat.watchdog.watching():
+                self._settled()
 
     def position(self, group: str) -> Position:
         """See the port."""
         shown = self._groups.get(group)
-        if shown is not None and not self._seat.member(group).is_still(shown):
+        still = shown is not None and self._seat.member(group).is_still(shown)
+        if still and self._pending is not None and self._pending.moves(group):
+            return dict(self._pending.turn.position)
+        self.flush()
+        if shown is not None and not still:
             self._leave(group)
         self._learn(group)
         return dict(self._state.group(group).last.position)
 
     def checkpoint(self, group: str) -> Checkpoint:
         """See the port."""
+        self.flush()
         self._learn(group)
         return self._state.checkpoint(group)
 
@@ -107,6 +139,10 @@ class KafkaLog(KafkaReader):
 
     def close(self) -> None:
         """See the port; a worker's seat stays, others of the process may go on."""
+        with suppress(
+            Retryable
+        ):  # whoever comes next finds out what was committed, and goes on there
+            self.flush()
         if self._alone:
             self._seat.close()
         super().close()
@@ -115,6 +151,7 @@ class KafkaLog(KafkaReader):
         """See `KafkaReader.read`."""
         found = super().read(streams, position, limit)
         if not found:
+            self.flush()
             self._settle()
         return found
 
@@ -157,12 +194,32 @@ class KafkaLog(KafkaReader):
             self._learn(group)
         ends = dict(self._ends)
         sends = [self._send(group, record, ends) for record in transaction.appended]
-        rows = self._changes(group, transaction, ends)
+        turn, rows = self._changes(group, transaction, ends)
         token = self._places.token
         sends += [Send(token, row.value, row.key.encode()) for row in rows]
         offsets = self._offsets(group, transaction.position)
+        with self._undone(group):
+            commit = self._seat.guard.start(sends, offsets)
+        self._pending = _Pending(group, turn, commit, rows, ends, offsets)
+
+    def _settled(self) -> None:
+        """Wait for the commit that is under way; take in what it has changed."""
+        pending, self._pending = self._pending, None
+        if pending is None:
+            return
+        with self._undone(pending.group):
+            last = self._seat.guard.outcome(pending.commit)
+        if pending.offsets is not None:
+            self._seat.member(pending.group).committed(pending.offsets.by_partition)
+        self._tails.wrote(last)
+        self._ends = pending.ends
+        self._here.wrote(pending.rows, last)
+
+    @contextmanager
+    def _undone(self, group: str) -> Iterator[None]:
+        """After any error everything has to be looked up anew."""
         try:
-            last = self._seat.guard.commit(sends, offsets)
+            yield
         except BaseException as error:
             self._unsure = True
             self._leave(group)
@@ -171,11 +228,6 @@ class KafkaLog(KafkaReader):
                     f"{error} No: no other is there, the transaction took too long."
                 ) from error
             raise
-        if offsets is not None:
-            self._seat.member(group).committed(offsets.by_partition)
-        self._tails.wrote(last)
-        self._ends = ends
-        self._here.wrote(rows, last)
 
     def _send(self, group: str, record: Append, ends: dict[str, int]) -> Send:
         headers = list(record.headers.items()) if record.headers else []
@@ -199,7 +251,7 @@ class KafkaLog(KafkaReader):
 
     def _changes(
         self, group: str, transaction: MemoryTransaction, ends: Mapping[str, int]
-    ) -> list[Row]:
+    ) -> tuple[Turn, list[Row]]:
         entries: dict[str, bytes | None] = {}
         for changed, _ in transaction.saved:
             entries.update(changed)
@@ -211,7 +263,7 @@ class KafkaLog(KafkaReader):
         turn = msgspec.structs.replace(
             turn, ends={name: ends[name] for name in written if name in ends}
         )
-        return records(group, turn, saved, entries)
+        return turn, records(group, turn, saved, entries)
 
     def _offsets(self, group: str, position: Position | None) -> Offsets | None:
         if position is None:

@@ -51,7 +51,7 @@ class MemoryLog:
         return self._trimmed.get(stream, 0) + len(self._records.get(stream, ()))
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[MemoryTransaction]:
+    def begin(self, group: str, waits: bool = True) -> Iterator[MemoryTransaction]:
         """See the port."""
         transaction = MemoryTransaction()
         yield transaction
@@ -63,6 +63,9 @@ class MemoryLog:
             entries = {**self.checkpoint(group).entries, **changed}
             kept = {key: value for key, value in entries.items() if value is not None}
             self._checkpoints[group] = Checkpoint(position, kept)
+
+    def flush(self) -> None:
+        """See the port."""
 
     def position(self, group: str) -> Position:
         """See the port."""

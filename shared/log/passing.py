@@ -18,9 +18,13 @@ class PassingLog:
         """As the log."""
         return self._log.read(streams, position, limit)
 
-    def begin(self, group: str) -> AbstractContextManager[Transaction]:
+    def begin(self, group: str, waits: bool = True) -> AbstractContextManager[Transaction]:
         """As the log."""
-        return self._log.begin(group)
+        return self._log.begin(group, waits)
+
+    def flush(self) -> None:
+        """As the log."""
+        self._log.flush()
 
     def position(self, group: str) -> Position:
         """As the log."""

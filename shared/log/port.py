@@ -96,12 +96,23 @@ class LogReader(Protocol):
 class Log(LogReader, Protocol):
     """An ordered, durable record of everything (DESIGN rule 1)."""
 
-    def begin(self, group: str) -> AbstractContextManager[Transaction]:
+    def begin(self, group: str, waits: bool = True) -> AbstractContextManager[Transaction]:
         """Open a transaction; leaving normally commits, leaving by an exception undoes all.
+
+        Without `waits` a backend may commit while its caller goes on: `position` is then what it will
+        be, and an error comes from the next `begin`, `flush` or (where nothing is left) `read`.
 
         Raises:
             Fatal: the backend cannot write (a full disk: nothing of the transaction was kept).
             Retryable: try again from the last commit.
+        """
+        ...
+
+    def flush(self) -> None:
+        """Wait until all that was begun is committed.
+
+        Raises:
+            Fatal, Retryable: as `begin`.
         """
         ...
 

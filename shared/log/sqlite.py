@@ -117,12 +117,15 @@ class SqliteLog(Reading):
         return self.next_offsets[stream]
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[SqliteTransaction]:
+    def begin(self, group: str, waits: bool = True) -> Iterator[SqliteTransaction]:
         """See the port."""
         with self._transaction():
             transaction = SqliteTransaction(self, group)
             yield transaction
         self.next_offsets, self.seq = transaction.next_offsets, transaction.seq
+
+    def flush(self) -> None:
+        """See the port; nothing waits here."""
 
     def position(self, group: str) -> Position:
         """See the port."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 from shared.log.passing import PassingLog
 from shared.log.port import Append, Checkpoint, Log, Position, Transaction, advanced
@@ -34,6 +35,7 @@ class MeteredLog(PassingLog):
         self._meters = meters
         self._partition = partition
         self._read: Counter[Stream] = Counter()
+        self._unanswered: Callable[[], None] | None = None
         self._sizes_bytes: dict[str, int] = {}
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
@@ -47,27 +49,49 @@ class MeteredLog(PassingLog):
         return records
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[Transaction]:
+    def begin(self, group: str, waits: bool = True) -> Iterator[Transaction]:
         """Counted once the commit has answered: what is undone, or replayed, leaves no trace."""
         started_s = elapsed_s()
-        with self._log.begin(group) as transaction:
+        earlier, self._unanswered = self._unanswered, None
+        with self._log.begin(group, waits) as transaction:
             metered = _MeteredTransaction(transaction)
             yield metered
-        self._meters.committed(elapsed_s() - started_s)
-        for stream, count in metered.written.items():
-            self._meters.written(stream, count)
+        read = Counter[Stream]()
         if metered.advanced:
-            for stream, count in self._read.items():
-                self._meters.folded(stream, count)
-            self._read = Counter()
-        if metered.saved is not None:
-            self._keep(metered.saved)
+            read, self._read = self._read, read
+        took_s = elapsed_s() - started_s
+        if earlier is not None:
+            earlier()
+        self._unanswered = partial(self._count, metered, read, took_s)
+        if waits:
+            self._answered()
+
+    def flush(self) -> None:
+        """As the log, and what it waited for is counted."""
+        earlier, self._unanswered = self._unanswered, None
+        self._log.flush()
+        self._unanswered = earlier
+        self._answered()
 
     def checkpoint(self, group: str) -> Checkpoint:
         """As the log, and the sizes of its entries are taken."""
         found = self._log.checkpoint(group)
         self._sizes_bytes = {name: len(value) for name, value in found.entries.items()}
         return found
+
+    def _answered(self) -> None:
+        if self._unanswered is not None:
+            self._unanswered()
+        self._unanswered = None
+
+    def _count(self, metered: "_MeteredTransaction", read: Counter[Stream], took_s: float) -> None:
+        self._meters.committed(took_s)
+        for stream, count in metered.written.items():
+            self._meters.written(stream, count)
+        for stream, count in read.items():
+            self._meters.folded(stream, count)
+        if metered.saved is not None:
+            self._keep(metered.saved)
 
     def _measure_lag(self, streams: Sequence[Stream], position: Position, is_behind: bool) -> None:
         """In offsets. Nothing was read: nothing is left, whatever markers stand before the end."""

@@ -95,6 +95,8 @@ class Runner:
         self._position: Position = {}
         self._folding: Fused | None = None
         self._since_checkpoint = 0
+        self._untold: list[Record] = []
+        self._missed = True
 
     @property
     def fused(self) -> Fused:
@@ -113,9 +115,13 @@ class Runner:
         """
         while True:
             fused = self._current()
+            if self._missed:
+                self._catch_up()
             position = self._position
             stored = self._log.read(fused.inputs, position, self._suspects.limit)
             if not stored:
+                self._log.flush()
+                self._tell_untold()
                 return 0
             self._fused = None  # whatever happens below, half-changed stages are never used again
             self._folding = fused
@@ -148,8 +154,11 @@ class Runner:
     ) -> None:
         position = advanced(self._position, batch)
         due = refused or self._since_checkpoint + len(batch) >= self._checkpoint_every
+        waits = (
+            due or len(batch) < self._batch_size
+        )  # after a full batch there is more to fold meanwhile
         written = [record for record in produced if record.stream not in self._passed_on]
-        with self._log.begin(self._group) as transaction:
+        with self._log.begin(self._group, waits) as transaction:
             transaction.append(self._append(record) for record in written)
             transaction.advance(position)
             if due:
@@ -157,7 +166,10 @@ class Runner:
         self._position = position
         self._since_checkpoint = 0 if due else self._since_checkpoint + len(batch)
         self._fused = fused
-        self._tell(written if refused else [*batch, *written])
+        self._tell_untold()
+        self._untold = written if refused else [*batch, *written]
+        if waits:
+            self._tell_untold()
         if due:
             self._trim(fused)
 
@@ -166,6 +178,7 @@ class Runner:
         included: a job that the batch asks for is a pure function of them, so nothing is lost if it
         is undone.
         """
+        self._log.flush()
         stored = self._log.read((OUTCOMES,), {str(OUTCOMES): start}, end - start)
         found = [record for record in stored if record.offset < end]
         known = found[-1].offset + 1 if found else start
@@ -182,12 +195,14 @@ class Runner:
         with self._log.begin(self._group) as transaction:
             transaction.advance(self._position)  # only who may commit there may save
             transaction.save(fused.changes(), self._position)
+        self._tell_untold()
         self._fused = fused
         self._since_checkpoint = 0
         self._trim(fused)
 
-    def catch_up(self) -> None:
-        """Give followers what they missed while they or we were away."""
+    def _catch_up(self) -> None:
+        """Give followers what they missed while they or we were away, or a commit was not answered."""
+        self._missed = False
         for follower in self._followers:
             trail = Trail(self._log, follower, self._batch_size)
             while trail.step():
@@ -215,6 +230,7 @@ class Runner:
         self._agree(fused)
         self._position = position
         self._since_checkpoint = replayed
+        self._untold, self._missed = [], True
         return fused
 
     def _agree(self, fused: Fused) -> None:
@@ -246,7 +262,8 @@ class Runner:
         value = encode(record.value)
         return Append(record.stream, value, record.key, record.timestamp_ms, headers)
 
-    def _tell(self, committed: Sequence[Record]) -> None:
+    def _tell_untold(self) -> None:
+        committed, self._untold = self._untold, []
         for follower in self._followers:
             wanted = [record for record in committed if record.stream in follower.streams]
             if wanted:

@@ -29,6 +29,7 @@ from services.process import Process
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_topics import create_missing
 from shared.problem.load import load_problem
+from shared.runtime.garbage import relax_collector
 from shared.settings import Settings
 from tests.bench.kafka_relay import BATCH, Stopwatch, by_client
 from tests.kit.cluster import half_hours
@@ -65,6 +66,7 @@ def by_us(address: str, name: str, watch: Stopwatch) -> Callable[[], None]:
             over.set()
 
     def run() -> None:
+        relax_collector()  # as `headrace serve` does
         process.run(None, over, turn)
         process.close()
 

@@ -48,11 +48,11 @@ def fill(bench: Bench) -> None:
     producer.close()
 
 
-def turn(log: KafkaLog) -> None:
+def turn(log: KafkaLog, waits: bool = True) -> None:
     """Relay what is there, as the runner would: the position is asked anew each time."""
     position = log.position("g")
     records = log.read([EVENTS], position, 10)
-    with log.begin("g") as transaction:
+    with log.begin("g", waits) as transaction:
         transaction.append(Append(OUTCOMES, b"out " + record.value) for record in records)
         transaction.advance(advanced(position, records))
 
@@ -307,6 +307,47 @@ def test_guard_finds_out_what_became_of_a_commit_without_an_answer(bench: Bench)
         turn(log)
     bench.proxy.heal()
     assert relayed(bench, log)
+
+
+def test_the_error_of_a_commit_that_nobody_waited_for_comes_with_the_next_one(
+    bench: Bench,
+) -> None:
+    fill(bench)
+    log = bench.log()
+    bench.proxy.swallowed = {PRODUCE}
+    turn(log, waits=False)
+    assert log.position("g") == {"events": 3}  # as it will be, if all goes well
+    with pytest.raises(Retryable, match="KafkaTimeoutError"):
+        turn(log)
+    assert bench.values() == []
+    bench.proxy.heal()
+    assert again(lambda: log.position("g")) == {}
+    turn(log, waits=False)
+    log.flush()
+    assert relayed(bench, log)
+
+
+def test_of_two_logs_in_a_process_the_failure_of_one_undoes_only_its_own(bench: Bench) -> None:
+    fill(bench)
+    log = bench.log()
+    beside = KafkaLog.of_worker(log._seat, None)
+    bench.proxy.swallowed = {PRODUCE}
+    turn(log, waits=False)
+    with pytest.raises(Retryable, match="an earlier commit of this process"):
+        _put(beside, b"beside")
+    bench.proxy.heal()
+    again(lambda: _put(beside, b"beside"))
+    with pytest.raises(Retryable, match="KafkaTimeoutError"):
+        log.flush()
+    assert again(lambda: log.position("g")) == {}
+    again(lambda: turn(log))
+    assert bench.values() == [b"beside", *DONE] and log.position("g") == {"events": 3}
+    beside.close()
+
+
+def _put(log: KafkaLog, value: bytes) -> None:
+    with log.begin("other") as transaction:
+        transaction.append([Append(OUTCOMES, value)])
 
 
 def test_a_rebalance_between_read_and_commit_is_noticed(bench: Bench) -> None:

@@ -91,6 +91,20 @@ def test_one_transaction_holds_outputs_position_and_state(reopen: Open) -> None:
     assert log.position("other") == {} and log.checkpoint("other").entries == {}
 
 
+def test_a_commit_that_is_not_waited_for(reopen: Open) -> None:
+    log = reopen()
+    for n in (1, 2):
+        with log.begin("g", waits=False) as transaction:
+            transaction.append(some(OUTCOMES, b"%d" % n))
+            transaction.advance({"events": n})
+            transaction.save([("a", b"%d" % n)], {"events": n})
+        assert log.position("g") == {"events": n}
+    log.flush()
+    assert [r.value for r in log.read([OUTCOMES], {}, 9)] == [b"1", b"2"]
+    log = reopen()
+    assert log.position("g") == {"events": 2} and log.checkpoint("g").entries == {"a": b"2"}
+
+
 def test_an_exception_undoes_all_of_it(reopen: Open) -> None:
     log = reopen()
     put(log, "g", *some(EVENTS, b"kept"))

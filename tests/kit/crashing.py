@@ -38,9 +38,9 @@ class CrashingLog(PassingLog):
         return super().read(streams, position, limit)
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[Any]:
+    def begin(self, group: str, waits: bool = True) -> Iterator[Any]:
         self.touch()
-        with super().begin(group) as transaction:
+        with super().begin(group, waits) as transaction:
             yield _Touching(transaction, self)
             self.touch()
         self.touch()

@@ -46,12 +46,12 @@ class Failing(PassingLog):
         self._at, self._after, self._count = at, after, 0
 
     @contextmanager
-    def begin(self, group: str) -> Iterator[Transaction]:
+    def begin(self, group: str, waits: bool = True) -> Iterator[Transaction]:
         self._count += 1
         fails = self._count == self._at
         if fails and not self._after:
             raise Retryable("no broker")
-        with super().begin(group) as transaction:
+        with super().begin(group, waits) as transaction:
             yield transaction
         if fails:
             raise Retryable("no answer")
