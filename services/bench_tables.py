@@ -85,8 +85,8 @@ def show(race: Race, heat: Heat) -> None:
     cells = {**(_NUMBERS if heat.stream.regression else _CLASSES), **_COST}
     if any("recovery_events" in one for one in rows):
         cells["back after"] = _back
-    console = _console()
-    table = _table(console, _title(race, heat))
+    console = bench_console()
+    table = bench_table(console, _title(race, heat))
     table.add_column("model", no_wrap=True)
     for name in cells:
         table.add_column(name, justify="right", no_wrap=True)
@@ -109,8 +109,8 @@ def show(race: Race, heat: Heat) -> None:
 
 def show_all(found: Sequence[Heat]) -> None:
     """Ours against the best peer of each stream, and what the columns mean."""
-    console = _console()
-    table = _table(console, "Against the best peer of each stream")
+    console = bench_console()
+    table = bench_table(console, "Against the best peer of each stream")
     for name in ("stream", "headrace", "best peer", "its own", "our error / its error"):
         table.add_column(name, justify="left" if name in ("stream", "best peer") else "right")
     for heat in found:
@@ -154,12 +154,14 @@ def _title(race: Race, heat: Heat) -> str:
     )
 
 
-def _console() -> Console:
+def bench_console() -> Console:
+    """A terminal's, or one whose lines are not broken."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
 
 
-def _table(console: Console, title: str) -> Table:
+def bench_table(console: Console, title: str) -> Table:
+    """An empty table; Markdown, with its title above, where the output is no terminal."""
     if console.is_terminal:
         return Table(
             title=title,

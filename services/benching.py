@@ -1,4 +1,4 @@
-"""`headrace bench`: the product beside its peers, in one run."""
+"""`headrace bench`: learners, decisions and retraining beside what others do, in one run."""
 
 import json
 from pathlib import Path
@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-bench_app = typer.Typer(help="Headrace beside its peers, in one run.", no_args_is_help=True)
+bench_app = typer.Typer(help="Headrace beside what others do, in one run.", no_args_is_help=True)
 
 
 @bench_app.callback()
 def _bench() -> None:
-    """Headrace beside its peers, in one run."""
+    """Headrace beside what others do, in one run."""
 
 
 @bench_app.command()
@@ -53,6 +53,33 @@ def learning(
         typer.echo(json.dumps(report(race, done)))
     else:
         show_all(done)
+
+
+@bench_app.command()
+def decisions(
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Parquet or CSV files, one stream each; without: made-up pairs only."),
+    ] = None,
+    streams: Annotated[str, typer.Option(help="Only these, with commas (default: all).")] = "",
+    contests: Annotated[int, typer.Option(min=20, help="Contests of each kind.")] = 1_000,
+    pairs: Annotated[int, typer.Option(min=2_048, help="Pairs in a contest.")] = 20_000,
+    rows: Annotated[int, typer.Option(min=0, help="First rows of a stream; 0: all.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of all draws.")] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """How often promotion is wrong between equal models, and how soon it is right."""
+    from services.decision_tables import show
+    from shared.bench.decisions import Trial, cells, report
+
+    trial = Trial(data, _names(streams), contests, pairs, rows, seed)
+    done = list(cells(trial, lambda line: typer.echo(line, err=True)))
+    if as_json:
+        typer.echo(json.dumps(report(trial, done)))
+    else:
+        show(trial, done)
 
 
 def _names(text: str) -> tuple[str, ...]:

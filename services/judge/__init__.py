@@ -1,17 +1,19 @@
 """Compares every shadow with the champion on the same labelled events; promotes, rejects, rolls back.
 
 Invariants: a decision is a record with its evidence; a shadow is promoted only by a test that stays
-valid however often it is looked at, or by an operator; the replaced champion stays in shadow under
-the same test with the roles swapped, so one command, or the test, undoes a promotion.
+valid however often it is looked at, or by an operator; a page of drift starts the pairs anew, under
+the same alpha; a version that is proved worse in a guard metric does not pass; the replaced champion
+stays in shadow under the same test with the roles swapped, so one command, or the test, undoes a
+promotion.
 """
 
 from services.judge.core import Judge
-from shared.messages.streams import CONTROL, MODELS, OUTCOMES, REJECTED
+from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES, REJECTED
 from shared.stage import Service
 
 SERVICE = Service(
     name="judge",
-    reads=(OUTCOMES, MODELS, CONTROL),
+    reads=(OUTCOMES, MODELS, ALERTS, CONTROL),
     writes=(MODELS, REJECTED),
     scale="per-problem",
     place=80,

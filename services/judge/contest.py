@@ -1,6 +1,7 @@
 """One challenger against the champion: which pairs count, and under which rule."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import log
 from typing import Any, Literal
 
@@ -11,9 +12,11 @@ from shared.evaluation import Gate, GateRule
 from shared.evaluation.gate import GateState
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome
-from shared.problem.spec import Problem
+from shared.problem.spec import Guard, Problem
 
 Role = Literal["promotion", "rollback"]
+NEVER = 1e-300
+"""A guard does not give up: no evidence reaches 1 / this."""
 LEAST_PROBABILITY = 0.01
 """Log losses (in nats) are clipped here: one certain error must not decide alone."""
 
@@ -24,61 +27,129 @@ class SavedContest(msgspec.Struct):
     challenger: str
     role: Role
     gate: dict[str, bytes]
+    guards: dict[str, dict[str, bytes]] = {}
 
 
 class Contest:
-    """`role` promotion: a shadow that wants to be champion; rollback: the champion it replaced."""
+    """`role` promotion: a shadow that wants to be champion; rollback: the champion it replaced.
+
+    Beside the test itself one a guard metric: is the newer of the two proved worse there?
+    """
 
     def __init__(self, challenger: str, role: Role, problem: Problem) -> None:
         self.challenger = challenger
         self.role = role
         self._metric = problem.metric
         self._gate = Gate(gate_rule(problem, role))
+        self._guards: dict[str, Gate] = {
+            guard.metric: Gate(guard_rule(problem, role, guard))
+            for guard in problem.promotion.guards
+        }
 
     @property
     def state(self) -> GateState:
         """How it stands."""
         return self._gate.state
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Guard metrics in which the newer version is proved worse."""
+        return tuple(m for m, g in self._guards.items() if g.state.decision == "promote")
+
+    @property
+    def over(self) -> bool:
+        """Whether there is something to decide."""
+        return self.state.decision != "continue" or bool(self.broken)
+
+    def guarded(self) -> dict[str, dict[str, float]]:
+        """How each guard stands; a loss is the newer version's over the other's."""
+        return {
+            metric: {
+                "mean_loss": gate.state.mean_gain,
+                "e_value": gate.state.e_value,
+                "needed": 1 / gate.rule.alpha,
+            }
+            for metric, gate in self._guards.items()
+        }
+
+    def restart(self) -> bool:
+        """The world has changed: pairs count anew. True if there were any."""
+        before = self.state.restarts
+        for gate in (self._gate, *self._guards.values()):
+            gate.restart()
+        return self.state.restarts > before
+
     def take(self, outcome: Outcome) -> bool:
         """One outcome of the champion; True if it made a pair."""
         said = (outcome.shadow or {}).get(self.challenger)
         if not isinstance(said, Mapping):
             return False
-        champion = loss(self._metric, outcome.label, outcome.prediction, outcome.probabilities)
-        challenger = loss(
-            self._metric, outcome.label, said.get("prediction"), said.get("probabilities")
-        )
-        if champion is None or challenger is None:
+        for metric, guard in self._guards.items():
+            losses = _losses(metric, outcome, said)
+            if losses is not None:
+                older, newer = losses if self.role == "promotion" else losses[::-1]
+                guard.update(newer, older)
+        losses = _losses(self._metric, outcome, said)
+        if losses is None:
             return False
-        self._gate.update(champion, challenger)
+        self._gate.update(*losses)
         return True
 
     def save(self) -> SavedContest:
         """The state."""
-        gate = {name: array.tobytes() for name, array in self._gate.snapshot().items()}
-        return SavedContest(self.challenger, self.role, gate)
+        guards = {metric: _packed(guard) for metric, guard in self._guards.items()}
+        return SavedContest(self.challenger, self.role, _packed(self._gate), guards)
 
     @classmethod
     def load(cls, saved: SavedContest, problem: Problem) -> "Contest":
         """The contest that `save` wrote."""
         contest = cls(saved.challenger, saved.role, problem)
-        fresh = contest._gate.snapshot()
-        contest._gate.restore({n: np.frombuffer(saved.gate[n], a.dtype) for n, a in fresh.items()})
+        _unpack(contest._gate, saved.gate)
+        for metric, guard in contest._guards.items():
+            if metric in saved.guards:
+                _unpack(guard, saved.guards[metric])
         return contest
+
+
+def _packed(gate: Gate) -> dict[str, bytes]:
+    return {name: array.tobytes() for name, array in gate.snapshot().items()}
+
+
+def _unpack(gate: Gate, saved: Mapping[str, bytes]) -> None:
+    fresh = gate.snapshot()
+    gate.restore({n: np.frombuffer(saved[n], a.dtype) for n, a in fresh.items()})
 
 
 def gate_rule(problem: Problem, role: Role) -> GateRule:
     """The problem's promotion policy as thresholds; a rollback has `watch_after` pairs at most."""
     promotion = problem.promotion
-    most = promotion.max_pairs if role == "promotion" else max(promotion.watch_after, 1)
+    least, most = promotion.min_pairs, promotion.max_pairs
+    if role == "rollback":
+        least, most = promotion.rollback_pairs, max(promotion.watch_after, 1)
     return GateRule(
         alpha=promotion.alpha,
         delta=promotion.min_effect,
-        least_pairs=min(promotion.min_pairs, most),
+        least_pairs=min(least, most),
         most_pairs=most,
         scaled=problem.metric != "accuracy",
     )
+
+
+def guard_rule(problem: Problem, role: Role, guard: Guard) -> GateRule:
+    """As the contest's own, with the roles changed: it proves the newer version worse, or nothing."""
+    return replace(
+        gate_rule(problem, role),
+        beta=NEVER,
+        margin=guard.tolerance,
+        scaled=guard.metric != "accuracy",
+    )
+
+
+def _losses(metric: str, outcome: Outcome, said: Mapping[str, Any]) -> tuple[float, float] | None:
+    """Those of champion and challenger, if both answered."""
+    champion = loss(metric, outcome.label, outcome.prediction, outcome.probabilities)
+    challenger = loss(metric, outcome.label, said.get("prediction"), said.get("probabilities"))
+    return None if champion is None or challenger is None else (champion, challenger)
 
 
 def loss(metric: str, label: Any, said: Any, probabilities: Any) -> float | None:

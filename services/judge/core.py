@@ -9,8 +9,8 @@ import msgspec
 from services.judge.contest import Contest, Role, SavedContest
 from shared.errors import Reject
 from shared.evaluation.gate import GateState
-from shared.messages.streams import MODELS, OUTCOMES, REJECTED
-from shared.messages.types import Control, ModelEvent, Outcome
+from shared.messages.streams import ALERTS, MODELS, OUTCOMES, REJECTED
+from shared.messages.types import Alert, Control, ModelEvent, Outcome
 from shared.problem.spec import Problem
 from shared.registry.live import Live
 from shared.rejecting import rejected
@@ -20,11 +20,17 @@ Ending = Literal["champion", "rejected", "retired"]
 OTHERS = frozenset({"learner", "trainer"})
 """Who else writes on `models`; every other record there is this stage's own, known already."""
 
+DRIFTS = frozenset({"source_break", "concept_drift", "input_drift"})
+"""Causes of a page after which earlier pairs are another world's."""
+MOST_ALERTS = 100
+"""Episodes that are remembered, so that an update of one does not count again."""
+
 
 class _State(msgspec.Struct):
     outcomes: int
     live: bytes
     contests: list[str]
+    alerts: list[str] = []
 
 
 class Judge:
@@ -39,6 +45,7 @@ class Judge:
         self._live = Live()
         self._contests: dict[str, Contest] = {}
         self._outcomes = 0
+        self._alerts: list[str] = []
         self._dirty: set[str] = set()
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
@@ -48,6 +55,9 @@ class Judge:
                 events = self._outcome(record.value)
             elif record.stream is MODELS:
                 events = self._model(record.value)
+            elif record.stream is ALERTS:
+                self._alert(record.value)
+                continue
             else:
                 try:
                     events = iter(list(self._command(record.value)))
@@ -59,7 +69,7 @@ class Judge:
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One small entry, and one a contest that had new pairs."""
-        state = _State(self._outcomes, self._live.dump(), list(self._contests))
+        state = _State(self._outcomes, self._live.dump(), list(self._contests), self._alerts)
         yield "state", msgspec.msgpack.encode(state)
         for name in sorted(self._dirty):
             contest = self._contests.get(name)
@@ -71,6 +81,7 @@ class Judge:
         """See the stage port."""
         state = msgspec.msgpack.decode(entries["state"], type=_State)
         self._outcomes, self._live = state.outcomes, Live.load(state.live)
+        self._alerts = state.alerts
         for name in state.contests:
             saved = msgspec.msgpack.decode(entries[f"contest:{name}"], type=SavedContest)
             self._contests[name] = Contest.load(saved, self._problem)
@@ -84,14 +95,16 @@ class Judge:
             if self._contests.get(name) is not contest or not contest.take(outcome):
                 continue
             self._dirty.add(name)
-            if contest.state.decision != "continue":
+            if contest.over:
                 at = outcome.labelled_at or outcome.time
                 yield from self._decide(contest, at)
 
     def _decide(self, contest: Contest, at: datetime) -> Iterator[ModelEvent]:
         """What a finished contest means under the policy."""
         name, state = contest.challenger, contest.state
-        if state.decision == "promote":
+        if contest.broken:
+            yield from self._guarded(contest, at)
+        elif state.decision == "promote":
             if self._policy.policy != "auto" or not self._live.allows(name, "champion"):
                 return
             verb = "promoted" if contest.role == "promotion" else "rolled back"
@@ -102,6 +115,24 @@ class Judge:
         else:
             reason = f"{self._live.champion} stays, the way back is closed: {_summary(state)}"
             yield from self._end(name, "retired", reason, "judge", at)
+
+    def _guarded(self, contest: Contest, at: datetime) -> Iterator[ModelEvent]:
+        """The newer version is worse in a guard metric: it does not pass, or goes back."""
+        why = f"worse in the guard metric {', '.join(contest.broken)}"
+        if contest.role == "promotion":
+            reason = f"not promoted ({why}): {_summary(contest.state)}"
+            yield from self._end(contest.challenger, "rejected", reason, "judge", at)
+        elif self._policy.policy == "auto" and self._live.allows(contest.challenger, "champion"):
+            reason = f"rolled back ({self._live.champion} is {why}): {_summary(contest.state)}"
+            yield from self._promote(contest, reason, "judge", at)
+
+    def _alert(self, alert: Alert) -> None:
+        """A confirmed drift, once an episode: every contest counts its pairs anew."""
+        confirmed = alert.severity == "page" and alert.state == "open" and alert.cause in DRIFTS
+        if not (confirmed and self._policy.restart_on_drift) or alert.alert in self._alerts:
+            return
+        self._alerts = [*self._alerts[1 - MOST_ALERTS :], alert.alert]
+        self._dirty |= {name for name, contest in self._contests.items() if contest.restart()}
 
     def _promote(
         self, contest: Contest, reason: str, by: str, at: datetime
@@ -226,6 +257,7 @@ class Judge:
             "role": contest.role,
             "metric": self._problem.metric,
             **contest.state.as_dict(),
+            **({"guards": contest.guarded()} if self._policy.guards else {}),
         }
 
 

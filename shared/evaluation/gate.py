@@ -8,7 +8,12 @@ five times too often on real streams. If E[d | past] <= m at every pair, P(ever 
 for any dependence and any number of looks (kappa >= 1 only makes K smaller). If only the long-run mean
 is <= m this holds nearly, for dependence shorter than some 512 pairs. It does NOT hold against a
 challenger that is better for thousands of events and worse later: raise `least_pairs` to 8 times the
-longest regime (day, week).
+longest regime (day, week). It is 2,048 because equal learners on real streams differ for a thousand
+events on end: from 512 pairs on, up to 8.7 % of such contests end falsely (docs/DECISIONS.md).
+
+A restart (the world has changed: what was seen before says little) forgets the pairs but not the debts:
+the bets go on from min(1, K), which is throwing wealth away, so ONE alpha covers the contest whatever
+the number of restarts and whoever asks for them.
 
 Futility is the same process on -d against "the gain is at least delta". The interval shown is the
 asymptotic confidence sequence (Waudby-Smith et al., arXiv 2103.06476) with the long-run variance; it
@@ -55,7 +60,7 @@ class GateRule:
     beta: float = 0.05
     delta: float = 0.01
     margin: float = 0.0
-    least_pairs: int = 512
+    least_pairs: int = 2_048
     most_pairs: int = 20_000
     scaled: bool = False
 
@@ -75,6 +80,9 @@ class GateState:
     kappa: float
     scale: float
     rule: GateRule
+    restarts: int = 0
+    pairs_before: int = 0
+    """Pairs that restarts have forgotten; they count towards `most_pairs` only."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values; an interval that is not known yet is null."""
@@ -93,17 +101,34 @@ class Gate:
 
     def __init__(self, rule: GateRule | None = None) -> None:
         self.rule = rule or GateRule()
-        self._n = 0
-        self._sum = 0.0
-        self._squares = 0.0
-        self._for = [0.0] * len(BETS)
-        self._against = [0.0] * len(BETS)
-        self._open = [0.0] * len(BLOCKS)
-        self._block_sums = [0.0] * len(BLOCKS)
-        self._block_squares = [0.0] * len(BLOCKS)
+        self._restarts = 0
+        self._before = 0
+        self._begin(0.0, 0.0)
         self._scale = 0.0 if self.rule.scaled else 1.0
         self._first: list[float] = []
         self.state = self._look()
+
+    def _begin(self, log_for: float, log_against: float) -> None:
+        self._n = 0
+        self._sum = 0.0
+        self._squares = 0.0
+        self._for = [log_for] * len(BETS)
+        self._against = [log_against] * len(BETS)
+        self._open = [0.0] * len(BLOCKS)
+        self._block_sums = [0.0] * len(BLOCKS)
+        self._block_squares = [0.0] * len(BLOCKS)
+
+    def restart(self) -> GateState:
+        """Pairs from here on are another world's. Nothing happens before the first or after the end.
+
+        `least_pairs` counts anew, `most_pairs` goes on counting.
+        """
+        if self._n and self.state.decision == "continue":
+            self._restarts += 1
+            self._before += self._n
+            self._begin(debt(self._for), debt(self._against))
+            self.state = self._look()
+        return self.state
 
     def update(self, champion_loss: float, challenger_loss: float) -> GateState:
         """One pair, in event order; pairs that are not finite are left out. Returns the state."""
@@ -156,8 +181,12 @@ class Gate:
 
     def _look(self) -> GateState:
         n, rule = self._n, self.rule
+        past = (self._restarts, self._before)
         if n == 0:
-            return GateState("continue", "", 0, 0.0, -inf, inf, 1.0, 1.0, 1.0, self._scale, rule)
+            k, futile = evidence(self._for, 1.0), evidence(self._against, 1.0)
+            return GateState(
+                "continue", "", 0, 0.0, -inf, inf, k, futile, 1.0, self._scale, rule, *past
+            )
         kappa = self._kappa()
         mean = self._sum / n
         half = half_width(n / kappa, self._variance(), rule.alpha)
@@ -165,8 +194,9 @@ class Gate:
         decision, reason = self._decide(k, futile, mean + half)
         low, high, unit = mean - half, mean + half, self._scale
         return GateState(
-            decision, reason, n, mean * unit, low * unit, high * unit, k, futile, kappa, unit, rule
-        )
+            decision, reason, n, mean * unit, low * unit, high * unit, k, futile, kappa, unit, rule,
+            *past,
+        )  # fmt: skip
 
     def _decide(self, k: float, futile: float, high: float) -> tuple[Decision, str]:
         rule = self.rule
@@ -174,7 +204,7 @@ class Gate:
             return VERDICTS[1]
         if futile >= 1 / rule.beta and self._n >= rule.least_pairs:
             return VERDICTS[2] if high < 0 else VERDICTS[3]
-        return VERDICTS[4] if self._n >= rule.most_pairs else VERDICTS[0]
+        return VERDICTS[4] if self._before + self._n >= rule.most_pairs else VERDICTS[0]
 
     def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
         """The state as arrays; the rule is not in them."""
@@ -184,7 +214,9 @@ class Gate:
         look = [s.mean_gain, s.low, s.high, s.e_value, s.e_futility, s.kappa, s.scale]
         verdict = VERDICTS.index((s.decision, s.reason))
         return {
-            "counts": np.array([self._n, s.pairs, verdict], np.int64),
+            "counts": np.array(
+                [self._n, s.pairs, verdict, self._restarts, self._before], np.int64
+            ),
             "numbers": np.array(numbers),
             "look": np.array(look),
             "first": np.array(self._first, np.float64),
@@ -192,7 +224,8 @@ class Gate:
 
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Continue exactly; the rule must be the one that the snapshot was made under."""
-        self._n, pairs, verdict = (int(v) for v in arrays["counts"].astype(np.int64))
+        counts: list[int] = arrays["counts"].astype(np.int64).tolist()
+        self._n, pairs, verdict, self._restarts, self._before = [*counts, 0, 0][:5]
         numbers: list[float] = arrays["numbers"].astype(np.float64).tolist()
         self._sum, self._squares, self._scale = numbers[:3]
         groups = [numbers[3 + 4 * i : 7 + 4 * i] for i in range(5)]
@@ -201,13 +234,20 @@ class Gate:
         decision, reason = VERDICTS[verdict]
         mean, low, high, k, futile, kappa, scale = arrays["look"].astype(np.float64).tolist()
         self.state = GateState(
-            decision, reason, pairs, mean, low, high, k, futile, kappa, scale, self.rule
-        )
+            decision, reason, pairs, mean, low, high, k, futile, kappa, scale, self.rule,
+            self._restarts, self._before,
+        )  # fmt: skip
 
 
 def evidence(logs: list[float], kappa: float) -> float:
     """Mean over the bets of exp(log evidence / kappa), each capped at e^60."""
     return sum(exp(min(value / kappa, LOG_CAP)) for value in logs) / len(logs)
+
+
+def debt(logs: list[float]) -> float:
+    """log min(1, K) of untempered bets: what a restart starts from."""
+    top = max(logs)
+    return min(0.0, top + log(sum(exp(value - top) for value in logs) / len(logs)))
 
 
 def half_width(effective: float, variance: float, alpha: float) -> float:

@@ -40,14 +40,23 @@ def _rules(problem: Problem) -> Iterator[Mistake]:
 
 
 def _metric(problem: Problem) -> Iterator[Mistake]:
+    if problem.evaluation.metric is not None:
+        yield from _fitting(problem, problem.evaluation.metric, ("evaluation", "metric"))
+
+
+def _guards(problem: Problem) -> Iterator[Mistake]:
+    for index, guard in enumerate(problem.promotion.guards):
+        path: Path = ("promotion", "guards", index, "metric")
+        yield from _fitting(problem, guard.metric, path)
+        if guard.metric == problem.metric:
+            yield Mistake(path, f"`{guard.metric}` is the metric of the contest", "another one")
+
+
+def _fitting(problem: Problem, metric: str, path: Path) -> Iterator[Mistake]:
     fitting = ("mae", "rmse") if problem.task == "regression" else ("accuracy", "log_loss")
-    metric = problem.evaluation.metric
-    if metric is not None and metric not in fitting:
-        yield Mistake(
-            ("evaluation", "metric"),
-            f"`{metric}` does not fit the task {problem.task}",
-            " or ".join(fitting),
-        )
+    if metric not in fitting:
+        what = f"`{metric}` does not fit the task {problem.task}"
+        yield Mistake(path, what, " or ".join(fitting))
 
 
 def _retraining(problem: Problem) -> Iterator[Mistake]:
@@ -108,6 +117,7 @@ _CHECKS: tuple[tuple[frozenset[str], _Check], ...] = (
     (frozenset({"retraining"}), _retraining),
     (frozenset({"task", "retraining"}), _candidates),
     (frozenset({"promotion"}), _promotion),
+    (frozenset({"task", "evaluation", "promotion"}), _guards),
     (frozenset({"source"}), _source),
 )
 """Each check, and the sections that it reads."""

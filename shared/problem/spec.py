@@ -74,6 +74,9 @@ class ModelSpec(Part):
     """The same where the scorer is another process than the learner: its freshness there."""
 
 
+Metric = Literal["accuracy", "log_loss", "mae", "rmse"]
+
+
 class Baseline(Part):
     """Rule baseline: `expression` gives the prediction without any learning."""
 
@@ -84,7 +87,7 @@ class Baseline(Part):
 class Evaluation(Part):
     """What counts as good. `window` is the number of recent outcomes in windowed figures."""
 
-    metric: Literal["accuracy", "log_loss", "mae", "rmse"] | None = None
+    metric: Metric | None = None
     window: int = Field(1_000, ge=10)
     rules: list[Baseline] = Field([])
     holdback: float = Field(0.2, gt=0.0, lt=0.9)
@@ -176,6 +179,16 @@ class Acceptance(Part):
     max_latency_ms: float = Field(5.0, gt=0)
 
 
+class Guard(Part):
+    """A second metric: a version that is proved worse in it is not promoted, and is rolled back if it
+    was, whatever it gains in the declared one. `tolerance`: worse by so much is let pass, in the
+    units of `promotion.min_effect`.
+    """
+
+    metric: Metric
+    tolerance: float = Field(0.0, ge=0)
+
+
 class Promotion(Part):
     """Shadow against champion on the same events, by an anytime-valid test."""
 
@@ -185,11 +198,17 @@ class Promotion(Part):
     """Smallest gain worth a switch; futility stops when less is evident. For accuracy in shares
     (0.01: one point); for other metrics in units of a large difference (the 95 % quantile of the
     first 256)."""
-    min_pairs: int = Field(512, ge=32)
+    min_pairs: int = Field(2_048, ge=32)
+    """Twice what errors are known to come in runs of; better 8 times the longest regime (day, week)."""
     max_pairs: int = Field(20_000, ge=64)
     max_shadows: int = Field(2, ge=1)
+    guards: list[Guard] = Field([])
+    restart_on_drift: bool = True
+    """A page of drift starts the pairs of every contest anew: those before it are another world's."""
     watch_after: int = Field(2_000, ge=0)
     """Outcomes after a promotion during which the old champion stays in shadow for a rollback."""
+    rollback_pairs: int = Field(512, ge=32)
+    """As `min_pairs`, for going back."""
 
 
 class AuditSpec(Part):

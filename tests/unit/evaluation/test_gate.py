@@ -13,7 +13,10 @@ def pairs(n: int, discordant: float, gain: float, seed: int) -> np.ndarray:
     return np.where(u < (discordant + gain) / 2, 1.0, np.where(u < discordant, -1.0, 0.0))
 
 
-def run(d: np.ndarray, rule: GateRule | None = None) -> Gate:
+EARLY = GateRule(least_pairs=512)
+
+
+def run(d: np.ndarray, rule: GateRule = EARLY) -> Gate:
     gate = Gate(rule)
     for value in d:
         gate.update(float(max(value, 0)), float(max(-value, 0)))
@@ -122,7 +125,46 @@ def test_a_snapshot_at_any_cut_changes_nothing(scaled: bool) -> None:
                 fresh = Gate(rule)
                 fresh.restore(gate.snapshot())
                 gate = fresh
+            if i in (200, 450):
+                gate.restart()
             seen.append(gate.state)
         return seen
 
     assert states(range(0, 1300, 7)) == states(range(0))
+
+
+def test_a_restart_goes_on_from_its_debts_and_not_from_its_gains() -> None:
+    """K after restarts is min(1, K) before each, times what was won since: one alpha for the whole."""
+    rule = GateRule(least_pairs=2_000, most_pairs=2_000)
+    for sign in (1.0, -1.0):
+        gate, d = Gate(rule), sign * pairs(96, 0.5, 0.3, 4)
+        wealth = 1.0
+        for part in np.split(d, 3):  # too few pairs for a kappa: it is 1
+            for value in part:
+                gate.update(max(value, 0.0), max(-value, 0.0))
+            wealth = min(1.0, wealth) * np.mean([np.prod(1 + bet * part) for bet in BETS])
+            assert gate.state.e_value == pytest.approx(wealth)
+            assert gate.state.pairs == 32
+            gate.restart()
+        assert gate.state.e_value == pytest.approx(min(1.0, wealth))
+        assert (gate.state.restarts, gate.state.pairs_before, gate.state.pairs) == (3, 96, 0)
+        assert gate.restart().restarts == 3  # nothing to forget
+
+
+def test_after_a_restart_the_new_world_decides_and_limits_go_on() -> None:
+    gate = Gate(EARLY)
+    for world in (pairs(1500, 0.2, -0.03, 1), pairs(2500, 0.2, 0.08, 2)):
+        gate.restart()
+        for value in world:
+            gate.update(max(value, 0.0), max(-value, 0.0))
+    assert (gate.state.decision, gate.state.restarts) == ("promote", 1)
+    assert gate.state.pairs >= 512 and gate.state.low > 0
+    final = gate.state
+    assert gate.restart() == final
+    short = Gate(GateRule(least_pairs=64, most_pairs=256))
+    for n, value in enumerate(pairs(300, 0.4, 0.0, 1)):
+        if n % 100 == 99:
+            short.restart()
+        short.update(max(value, 0.0), max(-value, 0.0))
+    assert short.state.reason == "most_pairs"
+    assert short.state.pairs + short.state.pairs_before < 300

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from services.judge import SERVICE
-from services.judge.contest import loss
+from services.judge.contest import gate_rule, loss
 from services.judge.core import Judge
-from shared.messages.streams import CONTROL, MODELS, OUTCOMES
-from shared.messages.types import Control, ModelEvent, Outcome, Rejected
+from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES
+from shared.messages.types import Alert, Control, ModelEvent, Outcome, Rejected
 from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
@@ -25,7 +25,7 @@ def problem(task: str = "binary", **promotion: Any) -> Problem:
         task=task,  # type: ignore[arg-type]
         events=Events(fields={"x": FieldSpec(type="number")}),
         label=LabelSpec(field="y"),
-        promotion=Promotion(**promotion),
+        promotion=Promotion(**{"min_pairs": 512, **promotion}),
     )
 
 
@@ -68,6 +68,13 @@ def test_a_better_shadow_is_promoted_with_its_evidence() -> None:
     assert e["pairs"] >= 512
     assert e["low"] < e["mean_gain"] < e["high"]
     assert "mean gain" in step.reason
+
+
+def test_by_default_a_promotion_waits_longer_than_a_rollback() -> None:
+    rule = gate_rule(problem(min_pairs=Promotion().min_pairs), "promotion")
+    back = gate_rule(problem(min_pairs=Promotion().min_pairs), "rollback")
+    assert (rule.least_pairs, rule.most_pairs) == (2_048, 20_000)
+    assert (back.least_pairs, back.most_pairs) == (512, 2_000)
 
 
 def test_a_worse_shadow_is_rejected_and_not_judged_again() -> None:
@@ -165,6 +172,69 @@ def test_operators_promote_and_roll_back() -> None:
     assert [(s.model, s.state) for s in steps] == [("v1", "champion"), ("v2", "rejected")]
 
 
+def alert(name: str = "alert-1", cause: str = "concept_drift", severity: str = "page") -> Record:
+    return Record(ALERTS, Alert(alert=name, kind="k", cause=cause, severity=severity, state="open",  # type: ignore[arg-type]
+                                since=T0, time=T0, series="s"))  # fmt: skip
+
+
+def test_a_page_of_drift_starts_the_pairs_anew() -> None:
+    old, new = {"v1": 0.1, "v2": 0.16}, {"v1": 0.3, "v2": 0.1}
+    before, after = list(outcomes(480, old, "v1")), list(outcomes(1200, new, "v1", seed=1))
+    judge = started()
+    (step,) = run(judge, *before, alert(), alert(), *after)
+    assert (step.model, step.state) == ("v2", "champion")
+    assert step.evidence["restarts"] == 1 and step.evidence["pairs_before"] == 480
+    assert step.evidence["mean_gain"] > 0.15
+    for quiet in (alert(severity="evidence"), alert(cause="label_delay")):
+        (step,) = run(started(), *before, quiet, *after)
+        assert step.evidence["restarts"] == 0
+    (step,) = run(started(restart_on_drift=False), *before, alert(), *after)
+    assert step.evidence["pairs_before"] == 0
+
+
+def told(n: int, champion: str, sure: dict[str, float], right: dict[str, float], seed: int = 0):
+    """Outcomes with probabilities: each version is right at its own rate, and always equally sure."""
+    r = np.random.default_rng(seed)
+    for i in range(n):
+        label = int(r.integers(2))
+        said = {}
+        for version, rate in right.items():
+            answer = label if r.random() < rate else 1 - label
+            p = sure[version]
+            said[version] = {"prediction": answer,
+                             "probabilities": {str(answer): p, str(1 - answer): 1 - p}}  # fmt: skip
+        mine = said.pop(champion)
+        yield Record(OUTCOMES, Outcome(
+            id=f"e{seed}-{i}", time=T0 + timedelta(minutes=i), model=champion, features={},
+            feature_set="f", shadow=said or None, label=label, **mine), offset=i)  # fmt: skip
+
+
+def test_a_guard_metric_holds_back_who_is_more_often_right_and_far_too_sure() -> None:
+    right, sure = {"v1": 0.7, "v2": 0.75}, {"v1": 0.7, "v2": 0.995}
+    (step,) = run(started(), *told(6000, "v1", sure, right))
+    assert (step.model, step.state) == ("v2", "champion")
+    judge = started(guards=[{"metric": "log_loss"}])
+    (step,) = run(judge, *told(6000, "v1", sure, right))
+    assert (step.model, step.state) == ("v2", "rejected")
+    assert "guard metric log_loss" in step.reason
+    assert step.evidence["guards"]["log_loss"]["mean_loss"] > 0.1
+    honest = {"v1": 0.7, "v2": 0.75}
+    judge = started(guards=[{"metric": "log_loss"}])
+    (step,) = run(judge, *told(6000, "v1", honest, right))
+    assert (step.model, step.state) == ("v2", "champion")
+    assert not step.evidence["guards"]["log_loss"]["e_value"] >= 20
+
+
+def test_a_guard_metric_takes_a_new_champion_back() -> None:
+    judge = started(guards=[{"metric": "log_loss"}], watch_after=4_000)
+    right, honest = {"v1": 0.7, "v2": 0.78}, {"v1": 0.7, "v2": 0.78}
+    assert run(judge, *told(6000, "v1", honest, right))[-1].state == "champion"
+    alike = {"v1": 0.75, "v2": 0.75}
+    steps = run(judge, *told(3000, "v2", {"v1": 0.75, "v2": 0.995}, alike, seed=1))
+    assert [(s.model, s.state) for s in steps] == [("v1", "champion"), ("v2", "rejected")]
+    assert "v2 is worse in the guard metric log_loss" in steps[0].reason
+
+
 def test_a_command_that_cannot_be_done_is_rejected_with_the_reason() -> None:
     judge = started()
     outs = list(judge.handle([control("promote", target="v9"), control("rollback")]))
@@ -209,7 +279,10 @@ def test_the_contract_of_a_stage() -> None:
     rates = {"v1": 0.3, "v2": 0.1, "v3": 0.32}
     records = [BORN, event("v2", "shadow"), event("v3", "shadow")]
     records += list(outcomes(700, rates, "v1"))
+    records += [alert("a"), *told(300, "v1", {"v1": 0.6, "v2": 0.7}, {"v1": 0.7, "v2": 0.9})]
+    records += [alert("b"), alert("b")]
     records += [control("promote", target="v2"), control("promote", target="v7")]
     records += list(outcomes(2200, rates | {"v1": 0.05}, "v2", seed=1))
-    outs = check_stage(SERVICE, lambda: Judge(problem()), records, (1, 3, 400, 705, 900, 1500))
+    guarded = problem(guards=[{"metric": "log_loss"}])
+    outs = check_stage(SERVICE, lambda: Judge(guarded), records, (1, 3, 400, 705, 900, 1500))
     assert {o.value.state for o in outs if o.stream is MODELS} >= {"champion", "rejected"}
