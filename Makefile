@@ -36,8 +36,9 @@ demo: setup  ## the whole loop on two and a half years of half-hours, about two 
 
 test: setup-dev browser  ## everything that proves it works (CI runs this); without Kafka or Redis those tests are skipped
 	@$(MAKE) --no-print-directory check
-	$(PYTEST) tests/architecture tests/unit tests/contract -m "slow or browser" --ignore-glob="*kafka*"
-	$(PYTEST) tests/contract/test_*kafka*.py tests/system tests/chaos --ignore=$(FAULTS) --durations=15
+	$(PYTEST) tests/architecture tests/unit tests/contract -m "slow or browser" --ignore-glob="*kafka*" -n 2 --dist loadfile
+	$(PYTEST) tests/system tests/chaos --ignore-glob="*kafka*" -n 2 --dist loadfile --durations=15
+	$(PYTEST) $(wildcard tests/*/test_*kafka*.py) --ignore=$(FAULTS) --durations=15
 	@# librdkafka, the producer that only the tests use, can crash (139) while the broker is shot at: then once more
 	$(PYTEST) $(FAULTS) || { [ $$? = 139 ] && $(PYTEST) $(FAULTS); } || { [ $$? = 139 ] && $(PYTEST) $(FAULTS); }
 
