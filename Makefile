@@ -7,7 +7,6 @@ export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 export OMP_NUM_THREADS := 1
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
-FAULTS := tests/chaos/test_kafka_faults.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-dev browser demo test check fmt lint types imports architecture unit contract system chaos chaos-long dask-long kafka redis bench bench-kafka docs lock clean
@@ -38,9 +37,7 @@ test: setup-dev browser  ## everything that proves it works (CI runs this); with
 	@$(MAKE) --no-print-directory check
 	$(PYTEST) tests/architecture tests/unit tests/contract -m "slow or browser" --ignore-glob="*kafka*" -n 2 --dist loadfile
 	$(PYTEST) tests/system tests/chaos --ignore-glob="*kafka*" -n 2 --dist loadfile --durations=15
-	$(PYTEST) $(wildcard tests/*/test_*kafka*.py) --ignore=$(FAULTS) --durations=15
-	@# librdkafka, the producer that only the tests use, can crash (139) while the broker is shot at: then once more
-	$(PYTEST) $(FAULTS) || { [ $$? = 139 ] && $(PYTEST) $(FAULTS); } || { [ $$? = 139 ] && $(PYTEST) $(FAULTS); }
+	$(PYTEST) $(wildcard tests/*/test_*kafka*.py) --durations=15
 
 check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
