@@ -23,7 +23,7 @@ from shared.errors import (
     UsageError,
 )
 from shared.finding import Finding, ok, warn, wrong
-from shared.messages.streams import MODELS, REJECTED
+from shared.messages.streams import REJECTED
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s, now
@@ -177,22 +177,27 @@ def _key(settings: Settings, problem: Problem, directory: Path) -> Iterator[Find
 def _models_key(
     settings: Settings, problem: Problem, directory: Path, keys: wiring.Keys
 ) -> Iterator[Finding]:
-    """Is it the key of the models on the log?"""
+    """Does it trust the models on the log that are at work?"""
     if not settings.log and not (directory / "log.db").exists():
         return
-    newest = None
-    for _, event in inspection.messages(inspection.Run(directory, problem.name), MODELS):
-        newest = event if event.manifest is not None else newest
-    if newest is None:
+    signed, at_work = inspection.at_work(inspection.Run(directory, problem.name))
+    if not signed:
         yield ok("models", "none is signed yet")
         return
-    try:
-        keys.verifier.check(newest.manifest)
-    except UntrustedArtefact as why:
-        mend = "give this process the key that signed them (HEADRACE_SIGNING_KEY), or train anew"
-        yield wrong("models", f"{newest.model}: {why}", mend)
-        return
-    yield ok("models", f"{newest.model} is signed with this key")
+    mend = (
+        "give this process the key that signed it (HEADRACE_SIGNING_KEY, or its public key in "
+        "HEADRACE_TRUSTED_KEYS); if that key was revoked: `headrace models rollback`, or retrain"
+    )
+    distrusted = 0
+    for name, manifest in signed.items():
+        try:
+            if name in at_work:
+                keys.verifier.check(manifest)
+        except UntrustedArtefact as why:
+            distrusted += 1
+            yield wrong("models", f"{name}: {why}", mend)
+    if not distrusted:
+        yield ok("models", "what is at work is signed with trusted keys")
 
 
 def _disk(directory: Path) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ class Host(ABC):
         self._tools = Tools(
             blobs=self._blobs,
             training=self.training,
-            verified=wiring.verifying(self._blobs, keys, problem.name),
+            verified=wiring.verifying(self._blobs, keys.verifier, problem),
             signed=keys.signer.sign,
         )
 

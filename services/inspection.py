@@ -10,13 +10,14 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from shared import wiring
-from shared.errors import UsageError
+from shared.errors import Reject, UsageError
 from shared.log.port import Append
 from shared.messages.codec import decode
 from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Stream
@@ -147,6 +148,17 @@ def models(run: Run) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def at_work(run: Run) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The signed manifests by version (of the newest snapshot: `snapshot`), and which score now."""
+    live = _live(run)
+    signed = {
+        "snapshot" if event.state == "snapshot" else event.model: event.manifest
+        for _, event in messages(run, MODELS)
+        if event.manifest is not None
+    }
+    return signed, {*live.shadows, str(live.champion), "snapshot"}
+
+
 def compare(run: Run, version: str) -> list[dict[str, Any]]:
     """The steps of one version with their evidence: why its job was asked for, what was tried, what
     came of it.
@@ -218,7 +230,8 @@ def _live(run: Run) -> Live:
     live = Live()
     event: ModelEvent
     for _, event in messages(run, MODELS):
-        live.apply(event)
+        with suppress(Reject):  # the services ignore it too
+            live.apply(event)
     return live
 
 

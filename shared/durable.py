@@ -15,8 +15,9 @@ _STALE_S = 3_600.0
 _NO_USE_TO_RETRY = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
-def write_durably(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, replacing what is there, so that it survives a power loss.
+def write_durably(path: Path, data: bytes, once: bool = False) -> None:
+    """Put `data` at `path`, replacing what is there (`once`: leaving it), so that it survives a power
+    loss.
 
     Readers see the old bytes or the new ones, never a part. Also removes what writers left behind
     in this directory that died more than an hour ago (by the file system's clock).
@@ -35,7 +36,12 @@ def write_durably(path: Path, data: bytes) -> None:
                 handle.flush()
                 os.fsync(handle.fileno())
             _drop_stale(path.parent, beside.stat().st_mtime)
-            beside.replace(path)
+            if once:
+                with suppress(FileExistsError):
+                    path.hardlink_to(beside)
+                beside.unlink()
+            else:
+                beside.replace(path)
         except BaseException:
             beside.unlink(missing_ok=True)
             raise

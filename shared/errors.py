@@ -51,4 +51,9 @@ class UsageError(Fatal):
 
 
 class UntrustedArtefact(HeadraceError):
-    """An artefact failed verification (size, digest, signature, type list); it was not decoded."""
+    """An artefact failed verification (size, digest, signature, type list); it was not decoded.
+
+    `check` is what a refusal is counted under in `rejected`, and what raises an alert.
+    """
+
+    check = "untrusted_artefact"

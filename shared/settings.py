@@ -14,8 +14,10 @@ class Settings(BaseSettings):
 
     `log`: `sqlite:///path` or `kafka://host:port,host:port`; `online`: `sqlite:///path` or
     `redis://host:port`; `blobs`: `file:///path`. Empty means: inside the data directory. `signing_key`:
-    path of a PEM file with an Ed25519 private key. `kafka`: what `HEADRACE_KAFKA_*` say, by
-    kafka-python's names (`HEADRACE_KAFKA_SASL_MECHANISM` is `sasl_mechanism`).
+    path of a PEM file with an Ed25519 private key; `trusted_keys`: of one with the public keys that are
+    trusted beside it; `revoked_keys`: ids of keys that are trusted no more, with commas. `kafka`: what
+    `HEADRACE_KAFKA_*` say, by kafka-python's names (`HEADRACE_KAFKA_SASL_MECHANISM` is
+    `sasl_mechanism`).
     """
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", frozen=True)
@@ -24,12 +26,19 @@ class Settings(BaseSettings):
     online: str = ""
     blobs: str = ""
     signing_key: Path | None = None
+    trusted_keys: Path | None = None
+    revoked_keys: str = ""
     api_token: SecretStr | None = None
     train_engine: str = "local"
     kafka: dict[str, str] = Field({}, repr=False, description="may hold a password")
     durable: bool = Field(
         True, description="fsync every commit; false survives a crash of the process only"
     )
+
+    @property
+    def revoked(self) -> frozenset[str]:
+        """The ids in `revoked_keys`."""
+        return frozenset(name.strip() for name in self.revoked_keys.split(",") if name.strip())
 
     @property
     def token(self) -> str | None:

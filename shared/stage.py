@@ -100,18 +100,29 @@ class Training(Protocol):
         ...
 
 
+class Verify(Protocol):
+    """Opens a model artefact: size, digest, signature against the trusted keys, identity."""
+
+    def __call__(self, digest: str, manifest: Mapping[str, Any], version: str) -> bytes:
+        """The artefact's bytes, if they are `version` of this problem, made for its features.
+
+        Raises:
+            UntrustedArtefact: they are not.
+            Retryable: there is no such blob (yet).
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Tools:
     """The little of the outside that a stage may ask for; every answer is repeatable.
 
-    `verified(digest, manifest)` gives the bytes of a model artefact after size, digest and signature
-    were checked against the keys that this process trusts (raises `UntrustedArtefact`); `signed`
-    gives a manifest its signature.
+    `signed` gives a manifest its signature.
     """
 
     blobs: Blobs
     training: Training
-    verified: Callable[[str, Mapping[str, Any]], bytes]
+    verified: Verify
     signed: Callable[[Mapping[str, Any]], dict[str, Any]]
 
 

@@ -9,14 +9,16 @@ from shared.archive.port import Archive
 from shared.blobs.port import BlobStore
 from shared.durable import write_durably
 from shared.errors import Fatal, UsageError
+from shared.features.feature_set import FeatureSet
 from shared.finding import Finding
 from shared.log.port import Log, LogReader
 from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED, Stream
 from shared.online.port import Online
 from shared.problem.spec import Problem
-from shared.registry.artefact import Expected, verified
-from shared.registry.signing import Signer, Verifier, generate_key
+from shared.registry.artefact import Expected, cleared, verified
+from shared.registry.signing import Signer, Verifier, generate_key, public_keys
 from shared.settings import Settings
+from shared.stage import Verify
 
 if TYPE_CHECKING:  # the client costs a tenth of a second that a run without Kafka need not pay
     from shared.log.kafka_clients import Clients
@@ -233,28 +235,53 @@ def open_archive(data_dir: Path, problem: Problem) -> Archive:
 
 @dataclass(frozen=True)
 class Keys:
-    """This process's signing key, and what it trusts."""
+    """This process's signing key, and what it trusts: that key, and those of `trusted_keys`, but for
+    the revoked ones.
+    """
 
     signer: Signer
     verifier: Verifier
 
 
 def open_keys(settings: Settings, data_dir: Path) -> Keys:
-    """The signing key of the settings, else one of the data directory, made on first use (0600)."""
+    """The signing key of the settings, else one of the data directory, made on first use (0600).
+
+    Raises:
+        Fatal: a key cannot be read. UsageError: the signing key itself is revoked.
+    """
     path = settings.signing_key or data_dir / KEY
     if not path.exists():
-        write_durably(path, generate_key())
-        path.chmod(0o600)
+        write_durably(path, generate_key(), once=True)  # of two that start, one makes it
     signer = Signer(path.read_bytes())
-    return Keys(signer, Verifier([signer.public]))
+    if signer.key_id in settings.revoked:
+        raise UsageError(
+            f"the signing key {signer.key_id} ({path}) is among HEADRACE_REVOKED_KEYS: make a new one "
+            "(`openssl genpkey -algorithm ed25519 -out signing.pem`) and name it in "
+            "HEADRACE_SIGNING_KEY"
+        )
+    return Keys(signer, Verifier([signer.public, *_others(settings)], settings.revoked))
 
 
-def verifying(
-    blobs: BlobStore, keys: Keys, problem: str
-) -> Callable[[str, Mapping[str, Any]], bytes]:
-    """`Tools.verified`: the bytes of an artefact once size, digest and signature are right."""
+def _others(settings: Settings) -> list[bytes]:
+    """The public keys that are trusted beside our own."""
+    if settings.trusted_keys is None:
+        return []
+    try:
+        return public_keys(settings.trusted_keys.read_bytes())
+    except OSError as error:
+        raise UsageError(
+            f"HEADRACE_TRUSTED_KEYS={settings.trusted_keys} cannot be read ({error.strerror}): name a "
+            "file with public keys in PEM form, or leave it out"
+        ) from error
 
-    def check(digest: str, manifest: Mapping[str, Any]) -> bytes:
-        return verified(blobs.get(digest), manifest, keys.verifier, Expected(problem=problem))
+
+def verifying(blobs: BlobStore, verifier: Verifier, problem: Problem) -> Verify:
+    """`Tools.verified`: an artefact once size, digest, signature and identity are right."""
+    features = tuple(FeatureSet(problem).names)
+
+    def check(digest: str, manifest: Mapping[str, Any], version: str) -> bytes:
+        expected = Expected(problem.name, version, features)
+        cleared(manifest, verifier, expected)  # before a blob is asked for that may never come
+        return verified(blobs.get(digest), manifest, verifier, expected)
 
     return check

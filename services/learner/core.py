@@ -2,23 +2,30 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from shared.errors import UntrustedArtefact
+from shared.errors import Reject, UntrustedArtefact
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
-from shared.messages.streams import MODELS, OUTCOMES
+from shared.messages.streams import MODELS, OUTCOMES, REJECTED
 from shared.messages.types import ModelEvent, Outcome, Value
 from shared.models.arrival import unpack_arrival, view_width
 from shared.models.artefact import anchor_from_bytes
 from shared.models.codec import from_bytes, to_bytes
-from shared.models.live import LiveModel, fresh, members_per_version
+from shared.models.live import FIRST, LiveModel, fresh, members_per_version
+from shared.models.port import Anchor
 from shared.models.rows import matrix
 from shared.models.said import unpack_many
 from shared.problem.spec import Problem
+from shared.registry.manifest import BlobRef, Manifest, read_manifest
+from shared.rejecting import rejected
 from shared.stage import Out, Record, Tools
+
+SNAPSHOT = "snapshot"
+"""The manifest's `kind` of a whole pool."""
 
 
 class _State(msgspec.Struct):
@@ -26,14 +33,21 @@ class _State(msgspec.Struct):
     pool: str
     classes: list[Value]
     buffered: list[Outcome]
-    decided: list[ModelEvent]
+    decided: list[tuple[int, ModelEvent]]
+    known: list[str] = msgspec.field(default_factory=lambda: [FIRST])
 
 
 class Learner:
-    """Folds outcomes into the pool, F at a time; applies decisions on models at the boundaries."""
+    """Folds outcomes into the pool, F at a time; applies decisions on models at the boundaries.
+
+    A version is taken in once, when its artefact is what the trainer signed. One that is refused, or
+    comes again, changes nothing: it goes to `rejected`, and the monitor pages.
+    """
 
     def __init__(self, problem: Problem, tools: Tools) -> None:
         self._tools = tools
+        self._problem = problem.name
+        self._feature_set = FeatureSet(problem).digest
         self._regression = problem.task == "regression"
         self._freshness = problem.model.freshness
         self._snapshot_every = problem.model.snapshot_every
@@ -46,13 +60,14 @@ class Learner:
         self._know(start.classes)
         self._outcomes = 0
         self._buffered: list[Outcome] = []
-        self._decided: list[ModelEvent] = []
+        self._decided: list[tuple[int, ModelEvent]] = []
+        self._known = [FIRST]
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """Fold; at each multiple of F outcomes learn, apply decisions, hand on the model."""
         for record in records:
             if record.stream is MODELS:
-                self._decided.append(record.value)
+                self._decided.append((record.offset, record.value))
                 continue
             if self._outcomes == 0:
                 yield self._born(record)
@@ -72,7 +87,9 @@ class Learner:
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry; the pool itself goes to the blob store."""
         digest = self._tools.blobs.put(to_bytes(self._pool))
-        state = _State(self._outcomes, digest, list(self._classes), self._buffered, self._decided)
+        state = _State(
+            self._outcomes, digest, list(self._classes), self._buffered, self._decided, self._known
+        )
         yield "state", msgspec.msgpack.encode(state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
@@ -81,7 +98,7 @@ class Learner:
         self._outcomes = state.outcomes
         self._pool = from_bytes(self._tools.blobs.get(state.pool))
         self._know(state.classes)
-        self._buffered, self._decided = state.buffered, state.decided
+        self._buffered, self._decided, self._known = state.buffered, state.decided, state.known
 
     def _live(self) -> LiveModel:
         return LiveModel(self._pool, tuple(self._classes), self._outcomes)
@@ -136,25 +153,42 @@ class Learner:
 
     def _decide(self, record: Record) -> Iterator[Out]:
         decided, self._decided = self._decided, []
-        for event in decided:
+        for offset, event in decided:
             if event.state == "shadow":
-                yield from self._join(event, record)
+                yield from self._join(event, offset, record)
             elif event.state == "champion" and event.model in self._pool.versions:
                 self._pool.promote(event.model)
             elif event.state in ("rejected", "retired") and event.model in self._pool.versions:
                 self._pool.drop_version(event.model)
 
-    def _join(self, event: ModelEvent, record: Record) -> Iterator[Out]:
-        """A shadow joins the pool, if its artefact is what the trainer signed."""
+    def _join(self, event: ModelEvent, offset: int, record: Record) -> Iterator[Out]:
+        """A shadow joins the pool, if it is new and its artefact is what the trainer signed."""
+        is_new = event.model not in self._known
         try:
-            data = self._tools.verified(event.blob or "", event.manifest or {})
+            if not is_new:
+                raise UntrustedArtefact(f"{event.model} came before: no version comes twice")
+            self._known.append(event.model)
+            self._pool.add_version(event.model, {event.model: self._opened(event)})
         except UntrustedArtefact as why:
-            refused = msgspec.structs.replace(
-                event, state="rejected", reason=f"artefact refused: {why}", by="learner"
+            reason = f"artefact refused: {why}"
+            place = Record(MODELS, event, event.model, offset=offset)
+            yield Out(REJECTED, rejected(place, self._problem, Reject(reason, why.check)), record)
+            if is_new:
+                refused = msgspec.structs.replace(
+                    event, state="rejected", reason=reason, by="learner"
+                )
+                yield Out(MODELS, refused, record)
+
+    def _opened(self, event: ModelEvent) -> Anchor:
+        """Raises UntrustedArtefact: it is not what it says, or its classes are not the pool's."""
+        data = self._tools.verified(event.blob or "", event.manifest or {}, event.model)
+        theirs = [class_key(value) for value in read_manifest(event.manifest or {}).classes]
+        if theirs != list(self._places)[: len(theirs)]:
+            raise UntrustedArtefact(
+                f"{event.model} was made for the classes {', '.join(theirs)}; here they are "
+                f"{', '.join(self._places) or 'none'}"
             )
-            yield Out(MODELS, refused, record)
-            return
-        self._pool.add_version(event.model, {event.model: anchor_from_bytes(data)})
+        return anchor_from_bytes(data)
 
     def _born(self, record: Record) -> Out:
         outcome: Outcome = record.value
@@ -170,19 +204,40 @@ class Learner:
 
     def _snapshot(self, record: Record) -> Out:
         outcome: Outcome = record.value
-        champion = self._pool.champion
+        champion, data = self._pool.champion, to_bytes(self._pool)
         event = ModelEvent(
             model=champion,
             state="snapshot",
             time=outcome.time,
             outcomes=self._outcomes,
-            blob=self._tools.blobs.put(to_bytes(self._pool)),
+            blob=self._tools.blobs.put(data),
             champion=champion,
             shadows=[version for version in self._pool.versions if version != champion],
             classes=list(self._classes),
             by="learner",
+            manifest=self._tools.signed(self._manifest(data)),
         )
         return Out(MODELS, event, record)
+
+    def _manifest(self, snapshot: bytes) -> dict[str, Any]:
+        """What a scorer in another process checks before it decodes the snapshot."""
+        return Manifest(
+            problem=self._problem,
+            version=self._pool.champion,
+            parent=None,
+            kind=SNAPSHOT,
+            artefact=BlobRef.of(snapshot),
+            feature_set=self._feature_set,
+            features=list(self._names),
+            classes=list(self._classes),
+            start=0,
+            end=self._outcomes,
+            selection={},
+            seeds={},
+            libraries={},
+            code="",
+            metrics={},
+        ).as_dict()
 
 
 def _shape(learnable: tuple[Outcome, Value]) -> tuple[str, int]:

@@ -14,6 +14,7 @@ from services.monitor.audits import skewed
 from services.monitor.episodes import Episode, Episodes, Found, Saved
 from services.monitor.inputs import Inputs, Moment
 from shared.drift import Finding, Gap, Rates, name_cause
+from shared.errors import UntrustedArtefact
 from shared.messages.streams import ALERTS, AUDITS, EVENTS, OUTCOMES, PREDICTIONS, REJECTED
 from shared.messages.types import (
     Alert,
@@ -84,8 +85,7 @@ class Monitor:
         if record.stream is OUTCOMES:
             return self._labelled(record.value)
         if record.stream is REJECTED:
-            self._rejected(record.value)
-            return ()
+            return self._rejected(record.value)
         if record.stream is AUDITS:
             return self._audited(record.value)
         return self._controlled(record.value)
@@ -121,10 +121,18 @@ class Monitor:
             self._episodes.add(self._explained(found), self._at)
             self._look_at = self._at + ERROR_SETTLE_EVENTS
 
-    def _rejected(self, rejected: Rejected) -> None:
-        """Events only: a label that is refused says nothing about the source of events."""
-        if self._last is None or not rejected.topic.endswith(EVENTS):
-            return
+    def _rejected(self, rejected: Rejected) -> Iterable[Alert]:
+        """Events, and models: a label that is refused says nothing about the source of events."""
+        if self._last is None:
+            return ()
+        if rejected.check == UntrustedArtefact.check:
+            self._episodes.add(_refused(rejected, self._last), self._at, delay=0)
+            return self._episodes.due(self._at, self._last, self._held)
+        if rejected.topic.endswith(EVENTS):
+            self._rejected_event(rejected, self._last)
+        return ()
+
+    def _rejected_event(self, rejected: Rejected, since: datetime) -> None:
         self._tell_accepted()
         if self._rejects.update(_ONE) < self._budget:
             return
@@ -132,7 +140,7 @@ class Monitor:
         self._rejects.reset(np.ones(1, np.bool_))
         feature = () if rejected.field is None else (RankedFeature(rejected.field, 1.0),)
         found = Found(
-            "rejected", "rejected", "data_quality", "warn", self._last, feature,
+            "rejected", "rejected", "data_quality", "warn", since, feature,
             {"last_check": rejected.check, "last_reason": rejected.reason, "rate_so_far": rate},
             f"many more events are rejected than before, the last by `{rejected.check}`",
         )  # fmt: skip
@@ -262,6 +270,15 @@ class Monitor:
 def _like(array: npt.NDArray[np.generic], data: bytes) -> npt.NDArray[np.generic]:
     """`data` as an array of the same type and shape."""
     return np.frombuffer(data, array.dtype).reshape(array.shape)
+
+
+def _refused(rejected: Rejected, time: datetime) -> Found:
+    """Somebody offered a model that is not what a trusted key signed."""
+    where = {"topic": rejected.topic, "offset": rejected.offset}
+    return Found(
+        "artefacts", "refused_artefact", "untrusted_artefact", "page", time, (), where,
+        f"{rejected.reason}. Nothing of it was run; the model at hand goes on",
+    )  # fmt: skip
 
 
 def _stopped(waiting: int, time: datetime) -> Found:

@@ -10,7 +10,13 @@ from shared.messages.types import Alert, RankedFeature
 
 Severity = Literal["page", "warn", "evidence"]
 CauseClass = Literal[
-    "source_break", "input_drift", "concept_drift", "label_delay", "data_quality", "silence"
+    "source_break",
+    "input_drift",
+    "concept_drift",
+    "label_delay",
+    "data_quality",
+    "silence",
+    "untrusted_artefact",
 ]
 
 COLLECT_EVENTS = 5

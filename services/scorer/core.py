@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from shared.errors import Reject, UntrustedArtefact
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
-from shared.messages.streams import FEATURES, PREDICTIONS
+from shared.messages.streams import FEATURES, MODELS, PREDICTIONS, REJECTED
 from shared.messages.types import Features, ModelEvent, Prediction, Value
 from shared.models.arrival import pack_arrival
 from shared.models.codec import from_bytes
@@ -17,6 +18,8 @@ from shared.models.port import Verdict
 from shared.models.rows import matrix
 from shared.models.said import pack_many
 from shared.problem.spec import Problem
+from shared.registry.manifest import read_manifest
+from shared.rejecting import rejected
 from shared.stage import Out, Record, Tools
 
 Answer = tuple[Value | None, dict[str, float] | None]
@@ -26,8 +29,12 @@ _DIGITS = 6
 
 
 class _State(msgspec.Struct):
+    """`snapshot` is the one at hand, `offered` a newer one that was not looked at yet."""
+
     arrivals: bytes = b""
     snapshot: ModelEvent | None = None
+    offered: ModelEvent | None = None
+    offset: int = -1
 
 
 class Scorer:
@@ -38,7 +45,8 @@ class Scorer:
     """
 
     def __init__(self, problem: Problem, tools: Tools) -> None:
-        self._blobs = tools.blobs
+        self._verified = tools.verified
+        self._problem = problem.name
         self._regression = problem.task == "regression"
         self._names = FeatureSet(problem).names
         self._model = fresh(problem, len(self._names))
@@ -55,7 +63,7 @@ class Scorer:
                 continue
             yield from self._score(run)
             run = []
-            self._load(record.value)
+            self._load(record)
         yield from self._score(run)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
@@ -70,26 +78,55 @@ class Scorer:
         if self._state.arrivals:
             self._model.pool.bank.arrivals.restore(unpack(self._state.arrivals))
 
-    def _load(self, event: LiveModel | ModelEvent) -> None:
+    def _load(self, record: Record) -> None:
         """Take the fused learner's model, or the newest snapshot when the next features come."""
+        event: LiveModel | ModelEvent = record.value
         if isinstance(event, LiveModel):
-            self._model, self._beside_learner, self._state.snapshot = event, True, None
+            self._model, self._beside_learner, self._state = event, True, _State()
         elif event.state == "snapshot" and not self._beside_learner:
-            self._state.snapshot = event
+            self._state.offered, self._state.offset = event, record.offset
 
-    def _take_newest(self) -> None:
-        """Raises Retryable: the snapshot's blob is not there (yet)."""
-        newest = self._state.snapshot
-        if newest is not None and newest is not self._loaded:
-            pool = from_bytes(self._blobs.get(newest.blob or ""))
-            pool.bank.arrivals = self._model.pool.bank.arrivals
-            self._model = LiveModel(pool, tuple(newest.classes), newest.outcomes)
-            self._loaded = newest
+    def _take_newest(self, cause: Record) -> Iterator[Out]:
+        """The snapshot that was offered, if it is what the learner signed; else it is rejected.
+
+        Raises:
+            Retryable: a blob is not there (yet).
+            UntrustedArtefact: the snapshot at hand is no longer what it was.
+        """
+        state = self._state
+        offered, state.offered = state.offered, None
+        if offered is not None:
+            try:
+                self._refuse_older(offered)
+                self._open(offered)
+            except UntrustedArtefact as why:
+                place = Record(MODELS, offered, offered.model, offset=state.offset)
+                refusal = Reject(f"snapshot refused: {why}", why.check)
+                yield Out(REJECTED, rejected(place, self._problem, refusal), cause)
+        if state.snapshot is not None and state.snapshot is not self._loaded:
+            self._open(state.snapshot)
+
+    def _open(self, event: ModelEvent) -> None:
+        """Have the snapshot at hand. Its manifest counts: nobody signed what else the record says."""
+        data = self._verified(event.blob or "", event.manifest or {}, event.model)
+        manifest = read_manifest(event.manifest or {})
+        pool = from_bytes(data)
+        pool.bank.arrivals = self._model.pool.bank.arrivals
+        self._model = LiveModel(pool, tuple(manifest.classes), manifest.end)
+        self._state.snapshot = self._loaded = event
+
+    def _refuse_older(self, offered: ModelEvent) -> None:
+        held = 0 if self._state.snapshot is None else _outcomes(self._state.snapshot)
+        if _outcomes(offered) <= held:
+            raise UntrustedArtefact(
+                f"it holds {_outcomes(offered):,} outcomes, the one at hand {held:,}: an old snapshot "
+                "is not taken for a new one"
+            )
 
     def _score(self, run: Sequence[Record]) -> Iterator[Out]:
         if not run:
             return
-        self._take_newest()
+        yield from self._take_newest(run[0])
         pool = self._model.pool
         scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
         said = pack_many(
@@ -134,6 +171,11 @@ class Scorer:
             return [(None, row) for row in named]
         best = verdict.mean[:, : len(classes)].argmax(axis=1).tolist()
         return [(classes[place], row) for place, row in zip(best, named, strict=True)]
+
+
+def _outcomes(snapshot: ModelEvent) -> int:
+    """How many it holds, by its manifest."""
+    return read_manifest(snapshot.manifest or {}).end
 
 
 def _shadow(value: Value | None, probabilities: dict[str, float] | None) -> dict[str, object]:

@@ -142,7 +142,13 @@ class Alert(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     alert: str
     kind: str
     cause: Literal[
-        "source_break", "input_drift", "concept_drift", "label_delay", "data_quality", "silence"
+        "source_break",
+        "input_drift",
+        "concept_drift",
+        "label_delay",
+        "data_quality",
+        "silence",
+        "untrusted_artefact",
     ]
     severity: Literal["page", "warn", "evidence"]
     state: Literal["open", "acknowledged", "resolved"]

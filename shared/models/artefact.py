@@ -21,10 +21,14 @@ def anchor_from_bytes(data: bytes) -> Anchor:
     """The anchor of `anchor_to_bytes`; only for bytes that were verified.
 
     Raises:
-        UntrustedArtefact: not such bytes, too large, or of no known kind.
+        UntrustedArtefact: not such bytes, too large, of no known kind, or without its arrays.
     """
     arrays = unpack(data, MAX_ANCHOR_BYTES)
     kind = arrays.pop(_KIND, None)
     if kind is None:
         raise UntrustedArtefact("the artefact does not say what kind of anchor it holds")
-    return anchor_of(bytes(kind.tobytes()).decode(errors="replace"), arrays)
+    name = bytes(kind.tobytes()).decode(errors="replace")
+    try:
+        return anchor_of(name, arrays)
+    except (KeyError, ValueError, TypeError, IndexError) as error:
+        raise UntrustedArtefact(f"the arrays are no anchor of kind {name!r}: {error!r}") from error

@@ -18,12 +18,14 @@ ARTEFACT_LIMIT_BYTES = 64 * 1024 * 1024
 class Expected:
     """What the caller knows of the model it asks for; None is not checked.
 
-    `newer_than` is the version in use: an equal or older one is refused (an old signed model must
-    not be slipped in as new), unless `rollback` says that going back is meant.
+    `features`: the columns that it will be given, in order. `newer_than` is the version in use: an
+    equal or older one is refused (an old signed model must not be slipped in as new), unless
+    `rollback` says that going back is meant.
     """
 
     problem: str | None = None
     version: str | None = None
+    features: tuple[str, ...] | None = None
     newer_than: str | None = None
     rollback: bool = False
 
@@ -50,9 +52,20 @@ def verified(
         raise UntrustedArtefact(
             "the artefact's SHA-256 is not the one in its manifest: it is damaged or not this model's"
         )
-    verifier.check(signed)
-    _check_identity(read_manifest(signed), expected)
+    cleared(signed, verifier, expected)
     return blob
+
+
+def cleared(signed: Mapping[str, Any], verifier: Verifier, expected: Expected = ANY) -> Manifest:
+    """The manifest, once its signature and the identity that it claims are right.
+
+    Raises:
+        UntrustedArtefact: they are not.
+    """
+    verifier.check(signed)
+    manifest = read_manifest(signed)
+    _check_identity(manifest, expected)
+    return manifest
 
 
 def open_artefact(
@@ -109,6 +122,11 @@ def _check_identity(manifest: Manifest, expected: Expected) -> None:
         )
     if expected.version is not None and manifest.version != expected.version:
         raise UntrustedArtefact(f"this is {manifest.version}, not {expected.version}")
+    if expected.features is not None and tuple(manifest.features) != expected.features:
+        raise UntrustedArtefact(
+            f"{manifest.version} was made for other features ({len(manifest.features)} against "
+            f"{len(expected.features)} here): the problem file changed; train it again"
+        )
     if expected.newer_than is None or expected.rollback:
         return
     if version_number(manifest.version) <= version_number(expected.newer_than):

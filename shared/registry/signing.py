@@ -55,6 +55,22 @@ def public_from_pem(pem: bytes) -> bytes:
     return key.public_bytes_raw()
 
 
+def public_keys(bundle: bytes) -> list[bytes]:
+    """The raw public keys of a file of several PEM blocks, one after another.
+
+    Raises:
+        Fatal: a block holds no Ed25519 public key, or there is none.
+    """
+    end = b"-----END PUBLIC KEY-----"
+    blocks = [block + end for block in bundle.split(end)[:-1]]
+    if not blocks:
+        raise Fatal(
+            "the file of trusted keys (HEADRACE_TRUSTED_KEYS) holds no public key in PEM form; "
+            "`openssl pkey -in signing.pem -pubout` writes one"
+        )
+    return [public_from_pem(block.strip()) for block in blocks]
+
+
 class Signer:
     """Holds the private key.
 

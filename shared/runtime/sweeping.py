@@ -53,9 +53,8 @@ class Sweep:
                 event: ModelEvent = record.value
                 if event.state == "snapshot" and event.blob:
                     self._snapshots.append((record.offset, event.blob))
-                elif event.blob:
-                    self._decided.add(event.blob)
-                self._decided.update(_digests(repr(event.manifest).encode()))
+                else:
+                    self._decided.update(_digests(f"{event.blob} {event.manifest}".encode()))
             self._position = advanced(self._position, records)
 
     def _named(self, log: LogReader) -> set[str]:

@@ -10,6 +10,7 @@ from services import discover
 from services.collector.replay import arrivals
 from services.collector.sources.table import rows_of
 from services.trainer.shell import InlineTraining
+from shared import wiring
 from shared.blobs.memory import MemoryBlobs
 from shared.log.memory import MemoryLog
 from shared.log.port import Append
@@ -18,7 +19,6 @@ from shared.messages.streams import EVENTS, LABELS, OUTCOMES, RAW
 from shared.models.live import LiveModel
 from shared.problem.load import load_problem
 from shared.problem.spec import OnVolume, Problem
-from shared.registry.artefact import verified
 from shared.registry.signing import Signer, Verifier, generate_key
 from shared.runtime.fuse import Fused
 from shared.stage import Record, Service, Tools
@@ -63,11 +63,10 @@ def short_problem(freshness: int = 8) -> Problem:
 
 def tools_over(outcomes: Any, problem: Problem, blobs: MemoryBlobs) -> Tools:
     """Tools in memory; background work happens in place."""
-    verifier = Verifier([KEY.public])
     return Tools(
         blobs=blobs,
         training=InlineTraining(outcomes, problem),
-        verified=lambda digest, manifest: verified(blobs.get(digest), manifest, verifier),
+        verified=wiring.verifying(blobs, Verifier([KEY.public]), problem),
         signed=KEY.sign,
     )
 

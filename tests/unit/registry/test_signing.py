@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -12,11 +13,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.errors import Fatal, UntrustedArtefact
+from shared import wiring
+from shared.durable import write_durably
+from shared.errors import Fatal, UntrustedArtefact, UsageError
 from shared.registry import artefact
 from shared.registry.artefact import Expected, open_artefact, verified
 from shared.registry.manifest import BlobRef, Manifest, canonical, parse_signed
 from shared.registry.signing import Signer, Verifier, generate_key, key_id, public_from_pem
+from shared.settings import Settings
 
 BLOB = bytes(np.random.default_rng(0).integers(0, 256, 2_000, dtype=np.uint8))
 SIGNER, OTHER = Signer(generate_key()), Signer(generate_key())
@@ -72,6 +76,15 @@ def test_a_changed_blob_is_refused(place: int, value: int) -> None:
     changed = bytearray(BLOB)
     changed[place] ^= value
     _refused(bytes(changed), SIGNED, "SHA-256")
+
+
+def test_a_thousand_random_flips_in_blobs_are_refused() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(1_000):
+        changed = np.frombuffer(BLOB, np.uint8).copy()
+        places = rng.choice(len(BLOB), rng.integers(1, 9), replace=False)
+        changed[places] ^= rng.integers(1, 256, len(places), dtype=np.uint8)
+        _refused(changed.tobytes(), SIGNED, "SHA-256")
 
 
 @pytest.mark.parametrize("size", [0, 1, len(BLOB) - 1])
@@ -179,3 +192,36 @@ def test_keys() -> None:
             Signer(bad)
     with pytest.raises(Fatal, match="key"):
         public_from_pem(generate_key())
+
+
+def test_keys_are_rotated_and_revoked(tmp_path: Path) -> None:
+    """A new key signs, the old one is trusted until it is revoked."""
+    bundle = tmp_path / "trusted.pem"
+    bundle.write_bytes(b"# both\n" + SIGNER.public_pem + b"\n" + OTHER.public_pem)
+    both = wiring.open_keys(Settings(trusted_keys=bundle), tmp_path)
+    for signer in (SIGNER, OTHER, both.signer):
+        verified(BLOB, signer.sign(_manifest()), both.verifier)
+    left = Settings(trusted_keys=bundle, revoked_keys=f" {SIGNER.key_id}, 0000 ")
+    keys = wiring.open_keys(left, tmp_path)
+    _refused(BLOB, SIGNED, "revoked", keys.verifier)
+    verified(BLOB, OTHER.sign(_manifest()), keys.verifier)
+    with pytest.raises(UsageError, match="HEADRACE_REVOKED_KEYS"):
+        wiring.open_keys(Settings(revoked_keys=both.signer.key_id), tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", SIGNER.public_pem[:60], generate_key()])
+def test_a_bundle_without_keys_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "trusted.pem").write_bytes(content)
+    with pytest.raises(Fatal, match="key"):
+        wiring.open_keys(Settings(trusted_keys=tmp_path / "trusted.pem"), tmp_path)
+    with pytest.raises(UsageError, match="HEADRACE_TRUSTED_KEYS"):
+        wiring.open_keys(Settings(trusted_keys=tmp_path / "nowhere.pem"), tmp_path)
+
+
+def test_of_two_processes_that_start_one_makes_the_key(tmp_path: Path) -> None:
+    path = tmp_path / wiring.KEY
+    first = wiring.open_keys(Settings(), tmp_path).signer.key_id
+    write_durably(path, generate_key(), once=True)  # a second one that saw none
+    assert wiring.open_keys(Settings(), tmp_path).signer.key_id == first
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [file.name for file in path.parent.iterdir()] == [path.name]

@@ -40,7 +40,8 @@ def test_old_snapshots_go_but_not_those_a_replay_reads_nor_what_decisions_and_st
     snapshots = [blobs.put(b"%d" % n) for n in range(10)]
     decided, library, stated = (blobs.put(what) for what in (b"artefact", b"library", b"pool"))
     manifest = {"model": {"estimator": library}}
-    put(log, event(decided, "shadow", manifest=manifest), *map(event, snapshots))
+    signed = [event(digest, manifest={"artefact": {"digest": digest}}) for digest in snapshots]
+    put(log, event(decided, "shadow", manifest=manifest), *signed)
     with log.begin("learner") as transaction:
         transaction.save([("learner/state", b"\x81pool" + stated.encode())], {"outcomes": 5})
     with log.begin("scorer") as transaction:  # has read the artefact's record and 7 snapshots

@@ -52,7 +52,7 @@ def _tools(training: Any, blobs: Blobs | None = None) -> Tools:
     return Tools(
         blobs=blobs,
         training=training,
-        verified=lambda d, m: verified(blobs.get(d), m, verifier, Expected(problem="signs")),
+        verified=lambda d, m, v: verified(blobs.get(d), m, verifier, Expected("signs", v)),
         signed=SIGNER.sign,
     )
 
@@ -139,7 +139,7 @@ def test_an_accepted_job_makes_a_signed_shadow() -> None:
         650,
     )
     assert shadow.time == rows[649].labelled_at
-    assert tools.verified(shadow.blob, shadow.manifest) == blobs[shadow.blob]
+    assert tools.verified(shadow.blob, shadow.manifest, "v2") == blobs[shadow.blob]
     assert shadow.manifest["estimator"]["digest"] in blobs
     life = START
     for _, state, _ in [("", "requested", 0), *_states(outs)]:
