@@ -61,7 +61,7 @@ def run(options: Options) -> None:
     if options.fresh:
         _empty(data_dir)
     data_dir.mkdir(parents=True, exist_ok=True)
-    made_up = path is None and _generates(problem)
+    made_up = path is None and problem.is_made_up
     where = str(path.resolve()) if path else "generated" if made_up else "http"
     settings = load()
     claim(data_dir, options.problem.read_bytes(), where, problem, settings)
@@ -136,10 +136,6 @@ def _events_path(options: Options, problem: Problem) -> Path | None:
     if path is not None and not path.is_file():
         raise UsageError(f"{path}: there is no such file of events; name one with --events FILE")
     return path
-
-
-def _generates(problem: Problem) -> bool:
-    return problem.source is not None and problem.source.generate is not None
 
 
 def _empty(data_dir: Path) -> None:

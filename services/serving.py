@@ -48,7 +48,7 @@ def serve(options: Options) -> None:
     data_dir = options.data_dir or RUNS / problem.name
     data_dir.mkdir(parents=True, exist_ok=True)
     source = None
-    if options.events is not None:
+    if options.events is not None or ("collector" in options.names and problem.is_made_up):
         from services.collector.shell import Replay, parse_speed
 
         source = Replay(options.events, options.labels, problem, parse_speed(options.speed))

@@ -267,6 +267,11 @@ class Problem(Part):
         return kinds
 
     @property
+    def is_made_up(self) -> bool:
+        """Its events are generated: there is no file, and no producer."""
+        return self.source is not None and self.source.generate is not None
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The numbers that a model sees, in order: the fields' own, then the declared features'."""
         own = [spec.columns(name) for name, spec in self.events.fields.items()]
