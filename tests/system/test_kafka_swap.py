@@ -13,17 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from services.learner.core import Learner
 from shared import wiring
-from shared.features.feature_set import FeatureSet
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_log import KafkaLog
 from shared.log.port import Append
 from shared.messages.codec import encode
-from shared.messages.streams import MODELS
-from shared.messages.types import ModelEvent
-from shared.models.codec import to_bytes
-from shared.models.live import fresh
+from shared.messages.streams import MODELS, OUTCOMES
+from shared.messages.types import Outcome
 from shared.problem.load import load_problem
+from shared.settings import Settings
+from shared.stage import Record, Tools
 from tests.kit.cluster import Cluster, Producing, Watching
 from tests.kit.sensors import PROBLEM, SCORE_PATH, key, readings
 
@@ -66,19 +66,21 @@ def test_twenty_swaps_under_load(kafka: str, kafka_name: str, tmp_path: Path) ->
 def _swaps(cluster: Cluster, kafka: str) -> list[float]:
     """Publish snapshots with another champion each, as a learner would after a promotion."""
     problem = load_problem(cluster.problem)
-    blobs = wiring.open_blobs("", cluster.folder / "data")
-    pool = fresh(problem, len(FeatureSet(problem).names)).pool
+    data = cluster.folder / "data"
+    signed = wiring.open_keys(Settings(), data).signer.sign
+    tools = Tools(wiring.open_blobs("", data), signed=signed, training=None, verified=None)  # type: ignore[arg-type]
+    learner = Learner(problem, tools)
+    learner._know([0, 1])
     log = KafkaLog.opened(Clients(kafka), cluster.name, service="learner", foreign=wiring.SHARED)
     at: list[float] = []
     for n in range(2, SWAPS + 2):
+        pool, now = learner._pool, datetime.now(UTC)
         pool.versions = {f"v{n}": pool.versions.pop(pool.champion)}
         pool.champion = f"v{n}"
         pool._find_columns()
-        now = datetime.now(UTC)
-        event = ModelEvent(
-            model=f"v{n}", state="snapshot", time=now, blob=blobs.put(to_bytes(pool)),
-            champion=f"v{n}", classes=[0, 1], by="learner",
-        )  # fmt: skip
+        learner._outcomes = n  # a snapshot is taken if it is newer
+        last = Outcome(id="", time=now, prediction=0, model="", features={}, feature_set="")
+        event = learner._snapshot(Record(OUTCOMES, last)).value
         with log.begin("learner") as transaction:
             transaction.append(
                 [Append(MODELS, encode(event), timestamp_ms=int(now.timestamp() * 1e3))]
