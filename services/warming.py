@@ -17,10 +17,12 @@ COMPILING = (
 
 def make_warm(problem: Problem, say: Callable[[str], None]) -> None:
     """Compile what the problem's pool needs, or load what was compiled before."""
+    from shared.features.profile.block import warm_block
     from shared.models.warm import warm_pool  # a process that folds with no model needs none of it
 
     with explained(say):
         warm_pool(problem.task, experts=problem.model.experts)
+        warm_block()
 
 
 @contextmanager

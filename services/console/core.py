@@ -10,6 +10,7 @@ import msgspec
 from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.ledger import Ledger, Swap
+from services.console.profiles import Profiles
 from services.console.spread import Spread
 from services.console.summary import summary
 from services.console.timeline import Point, Timeline
@@ -79,6 +80,7 @@ class Board:
         self.timeline = Timeline()
         self.ledger = Ledger()
         self.audits = Audits()
+        self.profiles = Profiles(names, problem.profile.tile)
         self.live = Live()
         self.fresh: LiveModel | None = None
         self.counts = Counts()
@@ -127,6 +129,7 @@ class Board:
         yield from self.timeline.changes()
         yield from self.ledger.changes()
         yield from self.audits.changes()
+        yield from self.profiles.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -143,6 +146,7 @@ class Board:
         self.timeline.restore(entries)
         self.ledger.restore(entries)
         self.audits.restore(entries)
+        self.profiles.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -174,6 +178,7 @@ class Board:
         elif prediction.time > counts.last:
             counts.last = prediction.time
         self.contest.predicted(prediction, counts.predictions)
+        self.profiles.add(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())
 

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.console import policy
+from services.console.data import Asked, DataPage
 from services.console.snapshot import View
-from services.console.words import count, number
+from services.console.words import count, duration, number
 from shared.problem.spec import Problem
 
 PANELS = ("head", "scores", "alerts", "jobs", "models", "audit", "rejected")
@@ -30,6 +32,7 @@ class Pages:
             "problem": problem,
             "policy": policy,
             "token": token,
+            "tile": duration(problem.profile.tile.total_seconds()),
             "regression": problem.task == "regression",
         }
         filters: dict[str, Callable[..., str]] = {
@@ -37,6 +40,7 @@ class Pages:
             "count": count,
             "value": self._value,
             "gap": self._gap,
+            "unit": _unit,
         }
         self._environment.filters |= filters
         self._regression = problem.task == "regression"
@@ -48,6 +52,12 @@ class Pages:
     def panels(self, view: View, host: str) -> dict[str, str]:
         """The parts that change, by name."""
         return {name: self._render(f"{name}.html", view, host) for name in PANELS}
+
+    def data(self, data: DataPage, asked: Asked, whole: bool) -> str:
+        """The data page, or only the part of it that changes."""
+        name = "data.html" if whole else "data_now.html"
+        query = urlencode({"source": asked.source, "span": asked.span, "model": asked.model})
+        return self._environment.get_template(name).render(data=data, query=query)
 
     def _render(self, name: str, view: View, host: str) -> str:
         return self._environment.get_template(name).render(view=view, host=host)
@@ -62,6 +72,11 @@ class Pages:
             return "–"
         text = number(value) if self._regression else f"{100 * value:.1f}"
         return f"+{text}" if signed and value >= 0 else text
+
+
+def _unit(value: float) -> str:
+    """A place in a picture."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 def _figure(value: float) -> str:

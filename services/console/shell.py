@@ -19,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.console.data import NEWEST, Asked, DataPage, data_page
 from services.console.live import Frames, changes
 from services.console.measures import Measures
 from services.console.pages import STATIC, Pages, said
@@ -68,6 +69,7 @@ def make_app(
     app.add_middleware(_WithHeaders)
     pages = Pages(problem, token)
     _show(app, pane, Frames(pane, pages), pages)
+    _data(app, pane, pages, problem)
     _twins(app, pane)
     _health(app, pane, problem, registry or CollectorRegistry())
     _commands(app, pane, submit, token)
@@ -110,6 +112,27 @@ def _show(app: FastAPI, pane: Pane, frames: Frames, pages: Pages) -> None:
     def live(request: Request) -> StreamingResponse:
         stream = changes(request, pane, frames)
         return StreamingResponse(stream, media_type="text/event-stream")
+
+
+def _data(app: FastAPI, pane: Pane, pages: Pages, problem: Problem) -> None:
+    def made(asked: Asked) -> DataPage:
+        view = _seen(pane)
+        return data_page(view.profiles, view.references, view.champion, problem, asked)
+
+    @app.get("/data", response_class=HTMLResponse)
+    def data(source: str = "", span: str = NEWEST, model: str = "") -> str:
+        asked = Asked(source, span, model)
+        return pages.data(made(asked), asked, whole=True)
+
+    @app.get("/data/now", response_class=HTMLResponse)
+    def data_now(source: str = "", span: str = NEWEST, model: str = "") -> str:
+        asked = Asked(source, span, model)
+        return pages.data(made(asked), asked, whole=False)
+
+    @app.get("/api/data")
+    def data_twin(source: str = "", span: str = NEWEST, model: str = "") -> Response:
+        body = msgspec.json.encode(made(Asked(source, span, model)))
+        return Response(body, media_type="application/json")
 
 
 def _twins(app: FastAPI, pane: Pane) -> None:

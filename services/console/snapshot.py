@@ -19,6 +19,7 @@ from services.console.panels import (
     rejected_groups,
     rejected_rows,
 )
+from services.console.profiles import Snapshot
 from services.console.view import ScoreRow, figures, score_rows
 from services.console.words import Figure, count, moment
 
@@ -48,6 +49,9 @@ class View(msgspec.Struct, frozen=True):
     rejected: list[RejectedRow]
     audit: AuditCard
     summary: dict[str, Any]
+    profiles: Snapshot
+    references: dict[str, str]
+    """Reference profiles by version, as their manifests have them."""
 
 
 def view_of(board: Board, speed_per_s: float | None = None) -> View:
@@ -82,7 +86,15 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         rejected=rejected_rows(board),
         audit=audit_card(board.audits, board.problem),
         summary=board.summary(),
+        profiles=board.profiles.snapshot(),
+        references=_references(board),
     )
+
+
+def _references(board: Board) -> dict[str, str]:
+    events = [step.event for step in board.live.history if step.event.manifest]
+    kept = {event.model: (event.manifest or {}).get("profile") for event in events}
+    return {model: profile for model, profile in kept.items() if profile}
 
 
 def _status(board: Board) -> tuple[str, str]:

@@ -21,7 +21,7 @@ class Featurizer:
         for record in records:
             valid: Valid = record.value
             numbers = transform(valid)
-            features = Features(valid.id, valid.time, numbers, digest, valid.key)
+            features = Features(valid.id, valid.time, numbers, digest, valid.key, valid.source)
             yield Out(FEATURES, features, record, record.key)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:

@@ -203,6 +203,7 @@ def _outcome(
         features=prediction.features,
         feature_set=prediction.feature_set,
         key=prediction.key,
+        source=prediction.source,
         probabilities=prediction.probabilities,
         interval=prediction.interval,
         shadow=prediction.shadow,

@@ -151,6 +151,7 @@ class Scorer:
                 features=features.features,
                 feature_set=features.feature_set,
                 key=features.key,
+                source=features.source,
                 probabilities=probabilities,
                 interval=intervals[row],
                 shadow={v: _shadow(*rows[row]) for v, rows in answers.items()} or None,

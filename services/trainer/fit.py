@@ -19,6 +19,7 @@ from services.trainer.search import Ask, asks, drive
 from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
 from services.trainer.walk import Rehearsal, baseline_answers
 from shared.errors import UntrustedArtefact
+from shared.features.profile.reference import reference
 from shared.messages.types import Outcome, Value
 from shared.models.artefact import anchor_to_bytes
 from shared.models.port import Anchor
@@ -253,6 +254,7 @@ class _Fit:
                 "gain_high": round(c.high, 6),
                 "rows": float(c.rows),
             },
+            profile=reference(self.data.x[self.plan.train], self.shape.features),
         ).as_dict()
 
 

@@ -33,6 +33,7 @@ class Validator:
         events = problem.events
         self._problem = problem.name
         self._id, self._time, self._key = events.id, events.time, events.key
+        self._source = events.environment
         self._most_bytes = events.max_bytes
         self._backwards_us = events.allow_backwards // timedelta(microseconds=1)
         self._backwards = duration_text(events.allow_backwards)
@@ -111,9 +112,12 @@ class Validator:
         if self._checks.remembers:
             at_us = microseconds(time) if has_time else NEVER_US
             self._checks.remember(fields, key or "", self._newest.at(key or "", at_us))
+        source = fields.get(self._source) if self._source is not None else None
         for mapped in self._mapped:
             fields.pop(mapped, None)
-        return Valid(name, time, fields, key, late)
+        return Valid(
+            name, time, fields, key, late, None if source is None else str(source)[:MAX_NAME]
+        )
 
     def _name(self, fields: Mapping[str, Any], record: Record, cloud: Attributes | None) -> str:
         if self._id is not None:

@@ -33,6 +33,8 @@ class Valid(msgspec.Struct, omit_defaults=True, gc=False):
     fields: dict[str, Any]
     key: str | None = None
     late: bool = False
+    source: str | None = None
+    """What the key `events.environment` says, if one is declared."""
 
 
 class Features(msgspec.Struct, omit_defaults=True, gc=False):
@@ -43,6 +45,7 @@ class Features(msgspec.Struct, omit_defaults=True, gc=False):
     features: dict[str, float | None]
     feature_set: str
     key: str | None = None
+    source: str | None = None
 
 
 class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -61,6 +64,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     features: dict[str, float | None]
     feature_set: str
     key: str | None = None
+    source: str | None = None
     probabilities: dict[str, float] | None = None
     interval: tuple[float, float] | None = None
     shadow: dict[str, Any] | None = None

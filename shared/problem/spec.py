@@ -223,6 +223,14 @@ class AuditSpec(Part):
     window: Duration = timedelta(days=1)
 
 
+class ProfileSpec(Part):
+    """What the data looks like, by feature and tile of event time. `tile`: the shortest one; older
+    ones are doubled, so that ten of each length are kept at most.
+    """
+
+    tile: Duration = Field(timedelta(days=1), gt=timedelta(0))
+
+
 class Retention(Part):
     """How much of the log is kept; a record goes only when archived and behind every checkpoint."""
 
@@ -247,6 +255,7 @@ class Problem(Part):
     retraining: Retraining = Retraining()
     acceptance: Acceptance = Acceptance()
     promotion: Promotion = Promotion()
+    profile: ProfileSpec = ProfileSpec()
     retention: Retention = Retention()
     audit: AuditSpec = AuditSpec()
     notes: Any = None

@@ -37,7 +37,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `artefact` holds the served arrays; `estimator` the fitted library object, for export only.
     `start`/`end` are offsets of `outcomes` (end excluded); `selection` says which of those rows were
-    used and how; `code` is the digest of the training source.
+    used and how; `code` is the digest of the training source. `profile`: what the rows looked like that
+    it was trained on (`shared/features/profile/reference.py`).
     """
 
     problem: str
@@ -56,6 +57,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     libraries: dict[str, str]
     code: str
     metrics: dict[str, float]
+    profile: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, as they travel."""

@@ -7,6 +7,7 @@ import pytest
 from services.trainer.fit import fit
 from services.trainer.request import FitResult
 from services.trainer.trials import seed_of
+from shared.features.profile.reference import read_reference
 from shared.models.artefact import anchor_from_bytes
 from shared.registry.estimator import estimator_from_bytes
 from shared.registry.manifest import BlobRef
@@ -56,6 +57,9 @@ def test_artefact_and_export_are_what_the_manifest_names(accepted: FitResult) ->
     assert manifest["artefact"] == msgspec.to_builtins(BlobRef.of(accepted.artefact))
     assert manifest["estimator"] == msgspec.to_builtins(BlobRef.of(accepted.estimator))
     assert (manifest["version"], manifest["parent"], manifest["classes"]) == ("v2", "v1", [0, 1])
+    profile = read_reference(manifest["profile"])
+    assert list(profile) == manifest["features"]
+    assert all(c.n + c.missing == manifest["selection"]["train"] for c in profile.values())
     x = np.random.default_rng(5).normal(size=(50, 3))
     served = anchor_from_bytes(accepted.artefact).predict_many(x)
     exported = estimator_from_bytes(accepted.estimator).predict_proba(x)

@@ -184,6 +184,7 @@ def test_a_field_may_be_absent_in_an_environment() -> None:
     found = [out.value for out in stage.handle([record(e, n) for n, e in enumerate(events)])]
     assert [getattr(value, "check", None) for value in found] == [None, "missing", "missing"]
     assert "from" not in found[0].fields and found[0].fields["must"] is None
+    assert found[0].source == "serving"
 
 
 def test_outliers_by_the_past_of_the_key_are_rejected() -> None:

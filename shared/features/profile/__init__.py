@@ -1,0 +1,1 @@
+"""What the data looks like, as counts that merge: by feature and tile of event time, no raw rows."""
