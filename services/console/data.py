@@ -90,7 +90,7 @@ def data_page(
     return DataPage(
         rows=now.rows,
         window=window(span),
-        beside=f"the rows that {model} was trained on" if model in references else "all so far",
+        beside=f"training rows of {model}" if model in references else "all so far",
         tiles=len(span),
         sources=_sources(snapshot, asked.source),
         spans=_spans(tiles, asked.span),

@@ -55,13 +55,15 @@ def bars(now: Column, beside: Column | None) -> tuple[list[Bar], tuple[str, str]
         return [], ("", "")
     cuts = _cuts(low, high)
     shares = [_tailed(column, cuts) for column in (now, beside)]
-    most = max(float(np.nanmax(s)) for s in shares if s is not None and np.isfinite(s).any())
+    most = float(next(s for s in shares if s is not None).max())
     width = WIDTH / (len(cuts) - 1)
     bars = []
     for i, (a, b) in enumerate(zip(cuts[:-1].tolist(), cuts[1:].tolist(), strict=True)):
         one, other = (_share(s, i) for s in shares)
         text = f"{number(a)} to {number(b)}: {100 * one:.1f} % now, {100 * other:.1f} % beside"
-        bars.append(Bar(i * width, width, HEIGHT * one / most, HEIGHT * other / most, text))
+        bars.append(
+            Bar(i * width, width, HEIGHT * one / most, min(HEIGHT, HEIGHT * other / most), text)
+        )
     return bars, (number(float(cuts[0])), number(float(cuts[-1])))
 
 

@@ -32,7 +32,7 @@ class _Packed(msgspec.Struct, array_like=True):
 class Block:
     """Columns `names` over the rows given so far.
 
-    Memory: at most 16 (BINS + 1) + 8 HASHES + 72 = 8.3 kB a column, and 48 bytes a pair. Merging two
+    Memory: at most 16 (BINS + 1) + 8 HASHES + 72 = 10.4 kB a column, and 48 bytes a pair. Merging two
     blocks gives the block of all rows: to the bit in bins, counts and hashes, to rounding in means,
     deviations and correlations.
     """
@@ -56,9 +56,9 @@ class Block:
 
     def add(self, rows: F64) -> None:
         """Fold `rows` [n, p]; NaN is missing. In any number of calls, the same."""
-        rows = np.ascontiguousarray(rows + 0.0)  # no minus zero
+        columns = np.ascontiguousarray(rows.T) + 0.0  # no minus zero
         fold(
-            rows, rows.view(np.int64), self.counted, self.moments, self.bins, self.keys,
+            columns, columns.view(np.int64), self.counted, self.moments, self.bins, self.keys,
             self.counts, self.hashes, self.pairs, self.paired,
         )  # fmt: skip
 

@@ -102,7 +102,7 @@ def _hash(bits: np.int64) -> np.uint64:
 
 @njit(cache=True)
 def fold(
-    rows: F64,
+    columns: F64,
     bits: I64,
     counted: I64,
     moments: F64,
@@ -113,20 +113,20 @@ def fold(
     pairs: F64,
     paired: int,
 ) -> None:
-    """Fold `rows` [n, p] in their order; `bits` are the same as int64, -0.0 taken for 0.0.
+    """Fold rows in their order, given as `columns` [p, n]; `bits` are the same as int64, no minus zero.
 
     counted [p, 3]: values, missing, hashes held; moments [p, 4]: least, greatest, mean, squared
     deviations; bins [p, 2]: used, shift; keys and counts [p, BINS + 1]; hashes [p, HASHES]; pairs
     [c (c - 1) / 2, 6]: rows, both means, both squared deviations, co-deviations of the first c =
     `paired` columns. What is not finite is missing.
     """
-    for j in range(rows.shape[1]):
+    for j in range(len(columns)):
         _fold_column(
-            rows[:, j], bits[:, j], counted[j], moments[j], bins[j], keys[j], counts[j], hashes[j]
+            columns[j], bits[j], counted[j], moments[j], bins[j], keys[j], counts[j], hashes[j]
         )
     for i in range(paired):
         for j in range(i):
-            _fold_pair(rows[:, i], rows[:, j], pairs[i * (i - 1) // 2 + j])
+            _fold_pair(columns[i], columns[j], pairs[i * (i - 1) // 2 + j])
 
 
 @njit(cache=True)

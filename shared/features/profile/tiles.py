@@ -64,6 +64,9 @@ class Tiles:
         cuts = np.flatnonzero(np.diff(newest)) + 1
         for part in np.split(np.arange(len(rows)), cuts):
             self._advance(int(newest[part[0]]))
+            if (numbers[part] == newest[part]).all():
+                self._opened((0, int(newest[part[0]]))).add(rows[part[0] : part[-1] + 1])
+                continue
             places = list(map(self._place, numbers[part].tolist()))
             for place in dict.fromkeys(places):  # within a tile in the order of arrival
                 mine = [row for row, where in zip(part, places, strict=True) if where == place]

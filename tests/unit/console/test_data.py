@@ -122,7 +122,7 @@ def test_the_training_rows_of_the_champion_stand_beside(board: Board) -> None:
     shown = data_page(
         board.profiles.snapshot(), {"v2": reference(trained, names)}, "v2", board.problem, Asked()
     )
-    assert shown.beside == "the rows that v2 was trained on"
+    assert shown.beside == "training rows of v2"
     card = shown.cards[0]
     assert dict((n, b) for n, _, b in card.figures)["values"] == "400"
     assert card.distance is not None
