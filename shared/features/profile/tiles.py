@@ -61,6 +61,8 @@ class Tiles:
             return
         numbers = np.floor(times_s / self.tile_s).astype(np.int64)
         newest = np.maximum.accumulate(numbers)
+        if self._newest is not None:
+            newest = np.maximum(newest, self._newest)
         cuts = np.flatnonzero(np.diff(newest)) + 1
         for part in np.split(np.arange(len(rows)), cuts):
             self._advance(int(newest[part[0]]))
