@@ -77,6 +77,16 @@ class Bank:
         own = [column for expert in self.experts.values() for column in expert.names]
         self.names: tuple[str, ...] = (*own, *self.anchors)
 
+    @property
+    def shares(self) -> F64:
+        """[experts' columns] what each counts to begin with: families alike, columns of one alike.
+
+        Columns alike would let a family of many step sizes outvote the only one that learned anything;
+        with late labels it takes twice the delay to see that.
+        """
+        columns = np.bincount(self.naps.family)
+        return np.asarray(1.0 / (len(columns) * columns[self.naps.family]))
+
     def predict_many(self, x: F64) -> tuple[F32, Arrival]:
         """What each column says, [n, E, K], and how the events looked when they came.
 

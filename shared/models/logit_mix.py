@@ -1,7 +1,8 @@
 """Mixing classifiers: conditional logits over the experts' log probabilities.
 
 A member has one weight an expert, shared by the classes: p(c) ~ exp(sum_e w_e log said_e(c)).
-Members: AdaGrad at four step sizes, Newton at three rates of forgetting, and one fixed. They are
+Members: AdaGrad at four step sizes, Newton at three rates of forgetting, and one fixed at a third of
+where the others start. They are
 averaged by their recent loss on what they SAID when they predicted: judged by what they would say
 now, the largest step always wins when labels come late. Gradients take today's weights on what the
 experts said.
@@ -47,11 +48,11 @@ def member(w: F64, lp: F64, p: F64) -> None:
 
 @njit(cache=True, fastmath=FAST)
 def predict_block(
-    said: F32, columns: I64, floor: float, w: F64, loss: F64, members: F64, mean: F64
+    said: F32, columns: I64, floor: float, w: F64, start: F64, loss: F64, members: F64, mean: F64
 ) -> None:
     """Fill `members` [n, R, K] and their weighted `mean` [n, K]."""
     n_experts, n_classes = columns.shape[0], said.shape[2]
-    lp, fixed = np.empty((n_experts, n_classes)), np.full(n_experts, 0.5 / n_experts)
+    lp, fixed = np.empty((n_experts, n_classes)), start / 3.0
     share = np.exp(-SHARP * (loss - loss.min()))
     share /= share.sum()
     for i in range(said.shape[0]):

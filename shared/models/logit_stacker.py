@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 
 from shared.models import logit_mix
-from shared.models.port import F32, I64, Arrays, Labels, State, Verdict
+from shared.models.port import F32, F64, I64, Arrays, Labels, State, Verdict
 
 ARRAYS = ("weights", "start", "squares", "gradient", "hessian", "loss", "clock")
 
@@ -17,13 +17,16 @@ def floor_of(n_classes: int) -> float:
 
 
 class LogitStacker:
-    """Mixes classifiers. Memory: about 3 E^2 numbers, whatever the stream."""
+    """Mixes classifiers. Memory: about 3 E^2 numbers, whatever the stream.
 
-    def __init__(self, names: Sequence[str], n_classes: int) -> None:
+    `shares` [E], sum 1: how much each expert counts at the start (default: all alike).
+    """
+
+    def __init__(self, names: Sequence[str], n_classes: int, shares: F64 | None = None) -> None:
         self.names = tuple(names)
         self.n_classes = n_classes
         n, learned, newton = len(self.names), logit_mix.N_LEARNED, len(logit_mix.FORGET)
-        self.start = np.full(n, 1.5 / n)
+        self.start = 1.5 * (np.full(n, 1.0 / n) if shares is None else shares)
         self.weights = np.tile(self.start, (learned, 1))
         self.squares = np.zeros((len(logit_mix.STEPS), n))
         self.gradient = np.zeros((newton, n))
@@ -37,7 +40,7 @@ class LogitStacker:
         members = np.empty((n, len(self.loss), n_classes))
         mean = np.empty((n, n_classes))
         logit_mix.predict_block(
-            said, columns, floor_of(n_classes), self.weights, self.loss, members, mean
+            said, columns, floor_of(n_classes), self.weights, self.start, self.loss, members, mean
         )
         return Verdict(mean, members.astype(np.float16).astype(np.float32))
 
@@ -69,8 +72,7 @@ class LogitStacker:
         """Each expert's weight, averaged over the members as the mix averages them."""
         share = np.exp(-logit_mix.SHARP * (self.loss - self.loss.min()))
         share /= share.sum()
-        fixed = 0.5 / len(self.names)
-        mixed = share[:-1] @ self.weights + share[-1] * fixed
+        mixed = share[:-1] @ self.weights + share[-1] * self.start / 3.0
         return dict(zip(self.names, mixed.tolist(), strict=True))
 
     def snapshot(self) -> State:

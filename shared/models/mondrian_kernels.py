@@ -16,7 +16,7 @@ from shared.models.forest_kernels import I32
 from shared.models.port import F32, F64, I64, U64
 
 LONGEST_PATH = 256
-FULL = 0.6  # of its nodes: a tree without a horizon gets its successor
+FULL = 0.6  # of its nodes: a tree gets its successor
 
 
 class Mondrian(NamedTuple):
@@ -33,7 +33,6 @@ class Mondrian(NamedTuple):
     low: F32
     high: F32
     size: I64
-    age: I64
     serving: I64
     rng: U64
 
@@ -120,10 +119,7 @@ def _aggregate(trees: Mondrian, t: int, path: I64, length: int) -> None:
         child = trees.left[t, j]
         own = trees.log_w[t, j]
         below = trees.log_sub[t, child] + trees.log_sub[t, child + 1]
-        top = max(own, below)
-        trees.log_sub[t, j] = top + math.log(
-            0.5 * math.exp(own - top) + 0.5 * math.exp(below - top)
-        )
+        trees.log_sub[t, j] = max(own, below) + math.log(0.5 + 0.5 * math.exp(-abs(own - below)))
 
 
 @njit(cache=True)
@@ -182,45 +178,40 @@ def _narrow(x: F64, scale: F64, out: F32) -> None:
 
 
 @njit(cache=True)
-def predict_block(
-    x: F64, trees: Mondrian, scale: F64, prior: float, n_groups: int, out: F32, first: int
-) -> None:
-    """Column g: the mean of the slots of group g."""
+def predict_block(x: F64, trees: Mondrian, scale: F64, prior: float, out: F32, first: int) -> None:
+    """The mean of the slots."""
     n_slots = trees.serving.shape[0]
-    each = n_slots // n_groups
     row, p = np.empty(x.shape[1], np.float32), np.empty(out.shape[2])
     path = np.empty(LONGEST_PATH, np.int64)
     for i in range(x.shape[0]):
         _narrow(x[i], scale, row)
-        out[i, first : first + n_groups] = 0.0
+        out[i, first] = 0.0
         for s in range(n_slots):
             p[:] = 0.0
             proba(trees, 2 * s + trees.serving[s], row, prior, path, p)
             for c in range(p.shape[0]):
-                out[i, first + s // each, c] += p[c] / each
+                out[i, first, c] += p[c] / n_slots
 
 
 @njit(cache=True)
 def _start_over(trees: Mondrian, t: int) -> None:
     trees.size[t] = 1
-    trees.age[t] = 0
     _clear(trees, t, 0)
 
 
 @njit(cache=True)
 def _learn_slot(
-    trees: Mondrian, s: int, horizon: int, x: F32, y: int, prior: float, path: I64, out: F64
+    trees: Mondrian, s: int, x: F32, y: int, prior: float, path: I64, out: F64
 ) -> None:
     nodes = trees.feat.shape[1]
     for q in range(2):
         t = 2 * s + q
-        waits = horizon == 0 and q != trees.serving[s]
+        waits = q != trees.serving[s]
         if waits and trees.size[2 * s + trees.serving[s]] + 2 < nodes * FULL:
             continue
         learn_tree(trees, t, x, y, prior, path, out)
-        trees.age[t] += 1
     t = 2 * s + trees.serving[s]
-    if (horizon > 0 and trees.age[t] >= horizon) or trees.size[t] + 2 > nodes:
+    if trees.size[t] + 2 > nodes:
         _start_over(trees, t)
         trees.serving[s] = 1 - trees.serving[s]
 
@@ -242,9 +233,8 @@ def _settle(x: F64, moments: F64, scale: F64, first_events: float) -> None:
 
 @njit(cache=True)
 def learn_block(
-    x: F64, y: I64, trees: Mondrian, scale: F64, moments: F64, horizons: I64, prior: float,
-    first_events: float,
-) -> None:  # fmt: skip
+    x: F64, y: I64, trees: Mondrian, scale: F64, moments: F64, prior: float, first_events: float
+) -> None:
     """The first events set the scale; each later one is learned by the trees of every slot."""
     row, out = np.empty(x.shape[1], np.float32), np.empty(x.shape[1])
     path = np.empty(LONGEST_PATH, np.int64)
@@ -253,5 +243,5 @@ def learn_block(
             _settle(x[i], moments, scale, first_events)
             continue
         _narrow(x[i], scale, row)
-        for s in range(horizons.shape[0]):
-            _learn_slot(trees, s, horizons[s], row, y[i], prior, path, out)
+        for s in range(trees.serving.shape[0]):
+            _learn_slot(trees, s, row, y[i], prior, path, out)

@@ -54,7 +54,9 @@ class Pool:
             "seed": seed,
             "experts": list(self.bank.experts),
         }
-        self.versions = {version: Stacker(task, self.bank.names, self.bank.n_classes)}
+        self.versions = {
+            version: Stacker(task, self.bank.names, self.bank.n_classes, self.bank.shares)
+        }
         self.champion = version
         self.layout = 0
         self.layouts = {0: self.bank.names}

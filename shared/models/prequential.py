@@ -44,7 +44,9 @@ def walk_logit(
             )  # fmt: skip
         if i == end:
             break
-        logit_mix.predict_block(said[i : i + 1], columns, floor, w, loss, told, mean[i : i + 1])
+        logit_mix.predict_block(
+            said[i : i + 1], columns, floor, w, start, loss, told, mean[i : i + 1]
+        )
         for r in range(members.shape[1]):
             for c in range(members.shape[2]):
                 members[i, r, c] = halved(told[0, r, c])

@@ -7,7 +7,7 @@ import numpy as np
 
 from shared.models.blend_stacker import BlendStacker
 from shared.models.logit_stacker import LogitStacker
-from shared.models.port import F32, I64, Arrays, Labels, State, Task, Verdict
+from shared.models.port import F32, F64, I64, Arrays, Labels, State, Task, Verdict
 
 
 class Mixer(Protocol):
@@ -46,12 +46,16 @@ class Stacker:
 
     Classification: probabilities (`logit_mix`). Regression: a prediction and an interval (`blend`).
     `said` [n, E, K] holds the columns `names`, in that order, unless `columns` says where they stand.
+    `shares` [E]: how much each classifier counts at the start (default: all alike).
     """
 
-    def __init__(self, task: Task, names: Sequence[str], n_classes: int = 2) -> None:
+    def __init__(
+        self, task: Task, names: Sequence[str], n_classes: int = 2, shares: F64 | None = None
+    ) -> None:
         self.task: Task = task
-        regression = task == "regression"
-        self._mixer: Mixer = BlendStacker(names) if regression else LogitStacker(names, n_classes)
+        self._mixer: Mixer = (
+            BlendStacker(names) if task == "regression" else LogitStacker(names, n_classes, shares)
+        )
         self._all = np.arange(len(names))
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.models import forest_kernels, mondrian_kernels, regression_forest
+from shared.models import forest_kernels, mondrian, mondrian_kernels, regression_forest
 from shared.models.draws import below, exponential, poisson, poisson_chances, seeded, uniform
 from shared.models.forest import N_TREES, Forest
 from shared.models.mondrian import MondrianForest
@@ -179,14 +179,22 @@ def test_mondrian_boxes_hold_their_children_and_counts_add_up() -> None:
             assert trees.high[0, pair[0], f] <= thr < trees.low[0, pair[1], f]
 
 
-def test_mondrian_slots_of_a_horizon_forget() -> None:
-    x, y = squares_stream(9000)
-    y[4000:] = 1 - y[4000:]
-    expert = MondrianForest(2, 2, 1)
-    learn(expert, x[:8500], y[:8500])
-    hits = (predictions(expert, x[8500:], 2).argmax(2) == y[8500:, None]).mean(0)
-    assert hits[1] > 0.85  # horizon 4000
-    assert hits[0] < hits[1] - 0.1
+def test_a_full_mondrian_tree_is_followed_by_one_that_knows_the_newer_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mondrian, "MAX_NODES", 512)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (4000, 2))
+    y = ((x[:, 0] > 0) ^ (rng.random(4000) < 0.2)).astype(np.int64)  # noise fills trees
+    y[2000:] = 1 - y[2000:]
+    expert, served = MondrianForest(2, 2, 1), set()
+    for at in range(0, 3600, 100):
+        learn(expert, x[at : at + 100], y[at : at + 100])
+        served.add(int(expert.trees.serving[0]))
+        assert expert.trees.size.max() <= 512
+    assert served == {0, 1}
+    newest = predictions(expert, x[3600:], 2)[:, 0].argmax(1)
+    assert (newest == y[3600:]).mean() > 0.65, "it forgot the older events"
 
 
 @pytest.mark.parametrize("kind", [Forest, RegressionForest, MondrianForest])

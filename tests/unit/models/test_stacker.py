@@ -29,16 +29,16 @@ def opinions(n: int, seed: int = 0) -> tuple[F32, Labels]:
 class SlowLogit:
     """`logit_mix` in plain numpy, one event at a time."""
 
-    def __init__(self) -> None:
-        self.w = np.full((7, E), 1.5 / E)
-        self.start = np.full(E, 1.5 / E)
+    def __init__(self, shares: F64) -> None:
+        self.start = 1.5 * shares
+        self.w = np.tile(self.start, (7, 1))
         self.squares, self.g = np.zeros((4, E)), np.zeros((3, E))
         self.h = np.zeros((3, E, E))
         self.loss, self.n, self.since = np.zeros(8), 0, 0
 
     def predict(self, said: F64) -> tuple[F64, F64]:
         lp = np.log(np.clip(said, floor_of(K), 1.0))
-        scores = np.vstack([self.w, np.full(E, 0.5 / E)]) @ lp
+        scores = np.vstack([self.w, self.start / 3]) @ lp
         members = np.exp(scores - scores.max(1, keepdims=True))
         members /= members.sum(1, keepdims=True)
         share = np.exp(-20 * (self.loss - self.loss.min()))
@@ -69,9 +69,11 @@ class SlowLogit:
 
 
 @pytest.mark.parametrize("late_by", [0, 30])
-def test_the_logit_stacker_is_its_slow_version(late_by: int) -> None:
+@pytest.mark.parametrize("shares", [None, np.array([0.5, 0.25, 0.25])])
+def test_the_logit_stacker_is_its_slow_version(late_by: int, shares: F64 | None) -> None:
     said, y = opinions(300)
-    fast, slow = Stacker("multiclass", NAMES, K), SlowLogit()
+    fast = Stacker("multiclass", NAMES, K, shares)
+    slow = SlowLogit(np.full(E, 1 / E) if shares is None else shares)
     told = []
     for i in range(len(y)):
         verdict = fast.predict_many(said[i : i + 1])
