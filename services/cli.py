@@ -184,6 +184,22 @@ def cancel(
     typer.echo(inspection.cancel(inspection.chosen(data_dir, problem), job, reason))
 
 
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path(
+        "report.html"
+    ),
+    data_dir: DataDir = None,
+    problem: ProblemFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What the data of a run looks like, as one HTML file that needs no network."""
+    from services import reporting
+
+    declared = None if problem is None else load_problem(problem)
+    show(reporting.report(inspection.chosen(data_dir, problem), declared, out), as_json)
+
+
 @rejected_app.command("list")
 def rejected_list(
     data_dir: DataDir = None,

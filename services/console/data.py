@@ -13,6 +13,7 @@ from shared.features.profile.column import DISTINCT_ERROR, Column, distance
 from shared.features.profile.reference import read_reference
 from shared.features.profile.tiles import Tile, merged
 from shared.problem.spec import Problem
+from shared.registry.live import Live
 
 TOP = 6
 QUANTILES = ((0.05, "5 %"), (0.25, "25 %"), (0.5, "median"), (0.75, "75 %"), (0.95, "95 %"))
@@ -98,6 +99,13 @@ def data_page(
         cards=cards,
         matrix=matrix(now),
     )
+
+
+def references(live: Live) -> dict[str, str]:
+    """Reference profiles by version, as their manifests have them."""
+    events = [step.event for step in live.history if step.event.manifest]
+    kept = {event.model: (event.manifest or {}).get("profile") for event in events}
+    return {model: profile for model, profile in kept.items() if profile}
 
 
 def _tiles(snapshot: Snapshot, source: str) -> list[Tile]:

@@ -17,17 +17,25 @@ STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
+def environment() -> Environment:
+    """The templates, with what those of every page need."""
+    made = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Callable[..., str]] = {"count": count, "unit": _unit}
+    made.filters |= filters
+    return made
+
+
 class Pages:
     """The templates of one problem's page."""
 
     def __init__(self, problem: Problem, token: str) -> None:
-        self._environment = Environment(
-            loader=FileSystemLoader(_TEMPLATES),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._environment = environment()
         self._environment.globals |= {
             "problem": problem,
             "policy": policy,
@@ -37,10 +45,8 @@ class Pages:
         }
         filters: dict[str, Callable[..., str]] = {
             "figure": _figure,
-            "count": count,
             "value": self._value,
             "gap": self._gap,
-            "unit": _unit,
         }
         self._environment.filters |= filters
         self._regression = problem.task == "regression"
@@ -86,7 +92,7 @@ def _figure(value: float) -> str:
 
 def said(kind: str, text: str) -> str:
     """One line for the page's live region."""
-    environment = Environment(autoescape=True)
-    return environment.from_string('<p class="said {{ kind }}">{{ text }}</p>').render(
+    bare = Environment(autoescape=True)
+    return bare.from_string('<p class="said {{ kind }}">{{ text }}</p>').render(
         kind=kind, text=text
     )

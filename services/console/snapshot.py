@@ -7,6 +7,7 @@ import msgspec
 from services.console.audits import AuditCard, audit_card
 from services.console.chart import chart
 from services.console.core import Board
+from services.console.data import references
 from services.console.panels import (
     AlertCard,
     JobCard,
@@ -87,14 +88,8 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         audit=audit_card(board.audits, board.problem),
         summary=board.summary(),
         profiles=board.profiles.snapshot(),
-        references=_references(board),
+        references=references(board.live),
     )
-
-
-def _references(board: Board) -> dict[str, str]:
-    events = [step.event for step in board.live.history if step.event.manifest]
-    kept = {event.model: (event.manifest or {}).get("profile") for event in events}
-    return {model: profile for model, profile in kept.items() if profile}
 
 
 def _status(board: Board) -> tuple[str, str]:
