@@ -21,7 +21,7 @@ from shared.errors import Reject, UsageError
 from shared.log.port import Append
 from shared.messages.codec import decode
 from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Stream
-from shared.messages.types import Alert, Control, ModelEvent
+from shared.messages.types import Alert, Control, Job, ModelEvent
 from shared.problem.load import load_problem
 from shared.registry.live import Live
 from shared.runtime.clock import now
@@ -159,9 +159,8 @@ def at_work(run: Run) -> tuple[dict[str, dict[str, Any]], set[str]]:
     return signed, {*live.shadows, str(live.champion), "snapshot"}
 
 
-def compare(run: Run, version: str) -> list[dict[str, Any]]:
-    """The steps of one version with their evidence: why its job was asked for, what was tried, what
-    came of it.
+def history(run: Run, version: str) -> tuple[list[ModelEvent], list[Job]]:
+    """The records of a version's life, and those of the job that made it.
 
     Raises:
         UsageError: there is no such version.
@@ -169,9 +168,21 @@ def compare(run: Run, version: str) -> list[dict[str, Any]]:
     steps = [e for _, e in messages(run, MODELS) if e.model == version and e.state != "snapshot"]
     told = [job for _, job in messages(run, JOBS)]
     names = {job.job for job in told if job.model == version}
-    jobs = [j for j in told if j.job in names and (j.evidence or j.state == "requested")]
+    jobs = [job for job in told if job.job in names]
     if not steps and not jobs:
         raise UsageError(f"there is no version {version}; `headrace models list` shows them")
+    return steps, jobs
+
+
+def compare(run: Run, version: str) -> list[dict[str, Any]]:
+    """The steps of one version with their evidence: why its job was asked for, what was tried, what
+    came of it.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    steps, jobs = history(run, version)
+    jobs = [job for job in jobs if job.evidence or job.state == "requested"]
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
              "evidence": e.evidence} for e in steps]  # fmt: skip
     return [*({"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,

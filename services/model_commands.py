@@ -66,6 +66,24 @@ def models_rebuild(
         raise typer.Exit(1)
 
 
+@models_app.command("card")
+def models_card(
+    version: Version,
+    problem: Annotated[Path, typer.Option(help="The problem file (YAML) of the run.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The HTML file (default: VERSION.html).")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a version's model card and data card: one HTML file, with its lineage and figures."""
+    from services import rebuilding
+
+    to = out or Path(f"{version}.html")
+    chosen = inspection.chosen(data_dir, problem)
+    show(rebuilding.card(chosen, load_problem(problem), version, to), as_json)
+
+
 @models_app.command("export")
 def models_export(
     version: Version,

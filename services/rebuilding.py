@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from services import inspection
 from services.inspection import Run, messages
 from services.trainer.request import FitResult
 from services.trainer.shell import InlineTraining, request_of
@@ -12,7 +13,7 @@ from shared import wiring
 from shared.durable import write_durably
 from shared.errors import UsageError
 from shared.features.feature_set import FeatureSet
-from shared.messages.streams import JOBS, MODELS, OUTCOMES
+from shared.messages.streams import JOBS, MODELS, OUTCOMES, PREDICTIONS
 from shared.messages.types import Job, ModelEvent
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
@@ -81,6 +82,39 @@ def export(run: Run, version: str, to: Path) -> dict[str, Any]:
     for name, data in parts.items():
         write_durably(to / name, data)
     return {"version": version, "kind": manifest.kind, "directory": str(to), "files": list(parts)}
+
+
+def card(run: Run, problem: Problem, version: str, to: Path) -> dict[str, Any]:
+    """Write the model card and data card of `version` as one HTML file.
+
+    Raises:
+        UsageError: there is no such version.
+    """
+    from services.console.card import Facts, card_page  # brings the templates
+
+    steps, jobs = inspection.history(run, version)
+    page = card_page(problem, Facts(version, steps, jobs, _published(run, version)))
+    write_durably(to, page.encode())
+    return {"version": version, "card": str(to)}
+
+
+def _published(run: Run, version: str) -> str:
+    """What it has answered, with the offsets."""
+    own: list[tuple[int, Any]] = []
+    beside = count = 0
+    for offset, said in inspection.messages(run, PREDICTIONS):
+        beside += version in (said.shadow or {})
+        if said.model == version:
+            count += 1
+            own = [*own[:1], (offset, said.time)]
+    told = f"{beside:,} as a shadow beside the champion"
+    if not own:
+        return f"none as champion, {told}"
+    (first, start), (last, end) = own[0], own[-1]
+    return (
+        f"{count:,} as champion, between the offsets {first:,} and {last:,} of `predictions` "
+        f"({start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}); {told}"
+    )
 
 
 def _shadow(run: Run, version: str) -> ModelEvent:

@@ -10,6 +10,11 @@ from services.console.words import plain, title
 MOST_ROWS = 40
 MOST_COLUMNS = 12
 MOST_CHARACTERS = 300
+_FIGURES = {
+    "gap": "gap: loss on later rows less the loss on those it was fitted on; large is overfitting",
+    "brier": "brier: squared distance of stated probabilities from what came, 0 to 2, less is better",
+    "calibration_error": "calibration error: how far stated confidence is from the share of hits",
+}
 
 
 class Sheet(msgspec.Struct, frozen=True):
@@ -46,11 +51,15 @@ def job_sheets(evidence: Mapping[str, Any]) -> list[Sheet]:
     if not _is_records(entries):
         return sheets(evidence)
     metric = str(evidence.get("metric", "loss"))
+    more_figures = [
+        key for key in _FIGURES if any(entry.get(key) is not None for entry in entries)
+    ]
     columns = [
         "who",
         title(metric),
         "loss, interval",
         "gain over the champion",
+        *map(title, more_figures),
         "rows",
         "fitted on",
     ]
@@ -60,6 +69,7 @@ def job_sheets(evidence: Mapping[str, Any]) -> list[Sheet]:
             plain(entry.get(metric)),
             f"{plain(entry.get('loss'))} ({plain(entry.get('low'))} to {plain(entry.get('high'))})",
             _short(entry.get("gain")),
+            *(plain(entry.get(key)) for key in more_figures),
             plain(entry.get("n")),
             plain(entry.get("fit_rows") or None),
             _short(entry.get("reason")),
@@ -68,8 +78,11 @@ def job_sheets(evidence: Mapping[str, Any]) -> list[Sheet]:
     ]
     more = max(0, len(entries) - MOST_ROWS)
     rest = {key: value for key, value in evidence.items() if key != "entries"}
-    name = (
-        "Everyone who was tried (candidates on later training rows, others on the rows held back)"
+    name = "; ".join(
+        [
+            "Everyone who was tried (candidates on later training rows, others on the rows held back)",
+            *(_FIGURES[key] for key in more_figures),
+        ]
     )
     return [Sheet(name, [*columns, "why"], rows, more), *sheets(rest)]
 

@@ -210,7 +210,7 @@ def _model_card(board: Board, name: str, events: list[Any]) -> ModelCard:
         job=born.job or "",
         parent=born.parent or "",
         reason=last.reason,
-        published=_published(board, name),
+        published=published(board, name),
         weights=_weights(board, name),
         life=[
             Line(
@@ -231,7 +231,8 @@ def _at(outcomes: int) -> str:
     return f"after {counted(outcomes, 'outcome')}" if outcomes else ""
 
 
-def _published(board: Board, name: str) -> str:
+def published(board: Board, name: str) -> str:
+    """What a version has answered as champion, in words."""
     n, figures = board.contest.by_model().get(name, (0, {}))
     if not n:
         return "has published nothing that is labelled yet"

@@ -19,6 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.console.card import card_page
 from services.console.data import NEWEST, Asked, DataPage, data_page
 from services.console.live import Frames, changes
 from services.console.measures import Measures
@@ -40,6 +41,10 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
+CARD_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""For a page that brings its own style, and runs nothing."""
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -69,6 +74,7 @@ def make_app(
     app.add_middleware(_WithHeaders)
     pages = Pages(problem, token)
     _show(app, pane, Frames(pane, pages), pages)
+    _cards(app, pane, problem)
     _data(app, pane, pages, problem)
     _twins(app, pane)
     _health(app, pane, problem, registry or CollectorRegistry())
@@ -89,7 +95,8 @@ class _WithHeaders:
         async def send_with(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers.update(_HEADERS)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
                 headers.setdefault("Cache-Control", cache)
             await send(message)
 
@@ -112,6 +119,17 @@ def _show(app: FastAPI, pane: Pane, frames: Frames, pages: Pages) -> None:
     def live(request: Request) -> StreamingResponse:
         stream = changes(request, pane, frames)
         return StreamingResponse(stream, media_type="text/event-stream")
+
+
+def _cards(app: FastAPI, pane: Pane, problem: Problem) -> None:
+    @app.get("/models/{version}/card", response_class=HTMLResponse)
+    def card(version: str) -> HTMLResponse:
+        facts = _seen(pane).cards.get(version)
+        if facts is None:
+            raise HTTPException(404, f"there is no version {version}")
+        return HTMLResponse(
+            card_page(problem, facts), headers={"Content-Security-Policy": CARD_POLICY}
+        )
 
 
 def _data(app: FastAPI, pane: Pane, pages: Pages, problem: Problem) -> None:

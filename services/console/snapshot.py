@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from services.console.audits import AuditCard, audit_card
+from services.console.card import Facts, facts_of
 from services.console.chart import chart
 from services.console.core import Board
 from services.console.data import references
@@ -46,6 +47,7 @@ class View(msgspec.Struct, frozen=True):
     jobs_all: int
     models: list[ModelCard]
     models_all: int
+    cards: dict[str, Facts]
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
     audit: AuditCard
@@ -83,6 +85,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         jobs_all=len(ledger.jobs),
         models=model_cards(board),
         models_all=len(board.live.states),
+        cards=facts_of(board),
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
         audit=audit_card(board.audits, board.problem),

@@ -36,7 +36,6 @@ class Scheduler:
 
     def __init__(self, problem: Problem) -> None:
         self._spec = problem.retraining
-        self._rows = min(self._spec.window, self._spec.budget.rows)
         self._state = _State()
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
@@ -112,6 +111,14 @@ class Scheduler:
     def _wish(self, wish: _Wish) -> None:
         self._state.wishes.append(wish)
 
+    def _reach(self, outcomes: int) -> int:
+        """How far back a dataset may look, in outcomes."""
+        policy = self._spec.selection.policy
+        if policy == "all":
+            return outcomes
+        rows = self._spec.budget.rows if policy == "window" else self._spec.window
+        return min(self._spec.window, rows)
+
     def _request(self, record: Record, time: datetime) -> Iterator[Out]:
         """One job for all wishes that are due, once the last one is over and enough is known."""
         state, spec = self._state, self._spec
@@ -120,7 +127,7 @@ class Scheduler:
             return
         state.wishes = [wish for wish in state.wishes if wish not in due]
         state.jobs += 1
-        start = max(0, state.outcomes - self._rows)
+        start = max(0, state.outcomes - self._reach(state.outcomes))
         if spec.since_drift and state.outcomes - state.changed_at >= spec.minimum:
             start = max(start, state.changed_at)
         effective = state.outcomes + spec.effect_after

@@ -1,6 +1,6 @@
 """The evidence of a job: one line for everybody who was measured, and the reason in plain words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,10 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Race:
-    """Losses per held row of everybody, and who the challenger must beat."""
+    """Losses per held row of everybody, and who the challenger must beat.
+
+    `honesty`: of the roles and baselines that state probabilities, how far these are from the truth.
+    """
 
     metric: Metric
     champion: F64
@@ -25,6 +28,7 @@ class Race:
     confidence: float
     min_gain: float
     beat_baselines: bool
+    honesty: dict[str, dict[str, float]] = field(default_factory=dict)
 
     @property
     def comparison(self) -> Comparison:
@@ -93,7 +97,8 @@ def reason(race: Race, chosen: str) -> str:
 
 def _entry(role: str, name: str, loss: F64, race: Race, fit_rows: int) -> dict[str, Any]:
     """One contestant on the held rows."""
-    entry = {"role": role, "name": name, **_measured(loss, race), "fit_rows": fit_rows}
+    honesty = race.honesty.get(name if role == "baseline" else role, {})
+    entry = {"role": role, "name": name, **_measured(loss, race), **honesty, "fit_rows": fit_rows}
     if role != "champion":
         c = compare_losses(race.champion, loss, race.confidence, race.min_gain)
         entry["gain"] = {"mean": _round(c.gain), "low": _round(c.low), "high": _round(c.high)}

@@ -7,7 +7,7 @@ model stays small: it is served one event at a time. On the jobs of the electric
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -27,13 +27,16 @@ Make = Callable[..., Estimator]
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """`make(regression, seed, n_classes, **settings)` gives an unfitted estimator; it takes NaN as
+    """`interpretability` says in which terms a person can follow an answer: `weights` (a sum of terms),
+    `rules` (a path of conditions), `examples` (the rows it was taken from), `none`.
+    `make(regression, seed, n_classes, **settings)` gives an unfitted estimator; it takes NaN as
     missing, and `shared/models/anchors.py` can serve it. What may be set: `FAMILIES` in
     `shared/problem/search.py`.
     """
 
     about: str
     make: Make
+    interpretability: Literal["weights", "rules", "examples", "none"] = "none"
 
 
 def _linear(regression: bool, seed: int, n_classes: int, strength: float = 1.0) -> Estimator:
@@ -128,14 +131,14 @@ def _scaled_target(model: Estimator) -> Estimator:
 
 
 CANDIDATES = {
-    "logistic": Candidate("logistic regression (ridge for numbers)", _linear),
-    "ridge": Candidate("ridge for numbers (logistic regression for classes)", _linear),
-    "tree": Candidate("one tree of 32 leaves", _tree),
+    "logistic": Candidate("logistic regression (ridge for numbers)", _linear, "weights"),
+    "ridge": Candidate("ridge for numbers (logistic regression for classes)", _linear, "weights"),
+    "tree": Candidate("one tree of 32 leaves", _tree, "rules"),
     "forest": Candidate("20 extremely randomised trees", _forest),
     "boosting": Candidate("40 gradient-boosted trees", _boosting),
     "svm": Candidate("a support vector machine on a Gaussian kernel", _svm),
     "neural_net": Candidate("32 rectified units in one layer", _neural_net),
-    "neighbours": Candidate("40 nearest neighbours", _neighbours),
-    "naive_bayes": Candidate("Gaussian naive Bayes", _naive_bayes),
+    "neighbours": Candidate("40 nearest neighbours", _neighbours, "examples"),
+    "naive_bayes": Candidate("Gaussian naive Bayes", _naive_bayes, "weights"),
 }
 """By the names in the problem file (`retraining.candidates`)."""

@@ -18,6 +18,11 @@ class _State(msgspec.Struct):
     mode: Literal["replay", "live"] = "replay"
     pending: dict[str, Job] = {}
     newest: int = 0
+    looked: list[tuple[datetime, datetime]] = []
+
+
+LOOKS_KEPT = 100
+"""Newest jobs whose hold-back parts are remembered."""
 
 
 class Trainer:
@@ -97,7 +102,7 @@ class Trainer:
         """The job's last records and, if it was accepted, the new version as a shadow."""
         result = self._tools.training.result(job)
         del self._state.pending[job.job]
-        board = result.get("board") or {}
+        board = self._with_looks(result.get("board") or {})
         if result["state"] == "failed":
             yield Out(JOBS, _step(job, "failed", at, result["reason"], board), record, job.job)
             return
@@ -106,6 +111,19 @@ class Trainer:
         yield Out(JOBS, done, record, job.job)
         if result["state"] == "accepted":
             yield Out(MODELS, self._shadow(job, result, at), record, version_of(job))
+
+    def _with_looks(self, board: dict[str, Any]) -> dict[str, Any]:
+        """The evidence, with how many jobs have looked at any of the rows held back, this one included:
+        each look makes it likelier that a candidate is good there by chance.
+        """
+        rows = board.get("rows") or {}
+        if "held_first" not in rows:
+            return board
+        first, last = (datetime.fromisoformat(rows[f"held_{end}"]) for end in ("first", "last"))
+        before = self._state.looked
+        looks = 1 + sum(one <= last and first <= other for one, other in before)
+        self._state.looked = [*before, (first, last)][-LOOKS_KEPT:]
+        return {**board, "rows": {**rows, "looks": looks}}
 
     def _shadow(self, job: Job, result: Mapping[str, Any], at: datetime) -> ModelEvent:
         blob = self._tools.blobs.put(result["artefact"])

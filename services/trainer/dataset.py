@@ -4,20 +4,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 
 import numpy as np
 import numpy.typing as npt
 
+from services.trainer.selection import kept
 from shared.errors import Reject
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome, Value
 from shared.models.rows import matrix
 from shared.models.said import Said, unpack_many
+from shared.problem.spec import Selection
 
 F64 = npt.NDArray[np.float64]
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64]
+
+WINDOW = Selection()
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ class Dataset:
     rows: list[Outcome]
     left_out: dict[str, int]
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the content: which rows, what was known of them, what was said of them."""
+        digest = sha256("\n".join(row.id for row in self.rows).encode())
+        for part in (self.x, self.y, self.said, self.published, self.at, self.known_at):
+            digest.update(np.ascontiguousarray(part).tobytes())
+        return digest.hexdigest()
+
 
 @dataclass(frozen=True)
 class Split:
@@ -88,12 +101,17 @@ def classes_of(outcomes: Sequence[Outcome], declared: Sequence[Value]) -> tuple[
     return tuple(seen.values())
 
 
-def build(outcomes: Sequence[Outcome], shape: Shape, most_rows: int) -> Dataset:
-    """The newest `most_rows` usable rows; the last correction of a label counts."""
+def build(
+    outcomes: Sequence[Outcome],
+    shape: Shape,
+    most_rows: int,
+    selection: Selection = WINDOW,
+    seed: int = 0,
+) -> Dataset:
+    """At most `most_rows` usable rows, by `selection`; the last correction of a label counts."""
     rows, left_out = _usable(outcomes, shape)
-    if len(rows) > most_rows:
-        left_out["beyond the row budget"] = len(rows) - most_rows
-        rows = rows[-most_rows:]
+    left_out["beyond the row budget"] = max(0, len(rows) - most_rows)
+    rows = [rows[i] for i in kept(rows, most_rows, selection, seed, shape.regression)]
     at = np.array([_seconds(row.time) for row in rows])
     order = np.argsort(at, kind="stable")
     blocks = list(_read([rows[i].said or "" for i in order], shape))
@@ -115,6 +133,16 @@ def build(outcomes: Sequence[Outcome], shape: Shape, most_rows: int) -> Dataset:
         rows=rows,
         left_out={why: count for why, count in left_out.items() if count},
     )
+
+
+def labels_of(y: Labels, shape: Shape) -> dict[str, float]:
+    """How many rows have each class; of numbers the extremes and the quartiles."""
+    if shape.regression:
+        names = ("lowest", "quarter", "median", "three quarters", "highest")
+        cuts = np.quantile(y, [0, 0.25, 0.5, 0.75, 1]).tolist()
+        return {name: round(cut, 6) for name, cut in zip(names, cuts, strict=True)}
+    counts = np.bincount(y.astype(np.int64), minlength=len(shape.classes)).tolist()
+    return {class_key(value): n for value, n in zip(shape.classes, counts, strict=True)}
 
 
 def split(at: F64, known_at: F64, share: float) -> Split:

@@ -11,11 +11,22 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from services.trainer.board import Race, board, reason
-from services.trainer.dataset import Dataset, Shape, Split, build, classes_of, rolling, split
+from services.trainer.candidates import CANDIDATES
+from services.trainer.dataset import (
+    Dataset,
+    Shape,
+    Split,
+    build,
+    classes_of,
+    labels_of,
+    rolling,
+    split,
+)
 from services.trainer.journal import Journal
-from services.trainer.losses import METRICS, Answers
+from services.trainer.losses import METRICS, Answers, honesty
 from services.trainer.request import FitRequest, FitResult, failed, rows_of
 from services.trainer.search import Ask, asks, drive
+from services.trainer.slices import worst_slices
 from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
 from services.trainer.walk import Rehearsal, baseline_answers
 from shared.errors import UntrustedArtefact
@@ -44,7 +55,9 @@ def fit(request: FitRequest, journal: Journal | None = None) -> FitResult:
     problem = Problem.model_validate_json(request.problem)
     rows = rows_of(request.outcomes)
     shape = _shape(request, rows, problem)
-    data = build(rows, shape, problem.retraining.budget.rows)
+    spec = problem.retraining
+    seed = seed_of(problem.name, request.job.job, "selection")
+    data = build(rows, shape, spec.budget.rows, spec.selection, seed)
     n = len(data.rows)
     if n < LEAST_TRAIN + LEAST_HELD:
         why = ", ".join(f"{count:,} {what}" for what, count in data.left_out.items())
@@ -112,6 +125,11 @@ class _Fit:
             return failed(f"{best.name}, the best candidate, cannot be used: {why}")
         race = self._race(anchor, best)
         evidence = board(race, trials, best, self._rows())
+        evidence["size_bytes"] = len(anchor_to_bytes(anchor))
+        evidence["interpretability"] = CANDIDATES[best.setup.family].interpretability
+        held = self.data.x[self.plan.held]
+        names = self.shape.features
+        evidence["worst_slices"] = worst_slices(held, names, race.challenger, race.champion)
         outcome = FitResult(
             state="accepted" if race.accepted else "rejected",
             reason=reason(race, best.name),
@@ -172,13 +190,19 @@ class _Fit:
         loss = self.metric.loss
         rules = {rule.name: self._rule(rule.expression) for rule in self.problem.evaluation.rules}
         baselines = baseline_answers(data, shape, rules, plan)
-        mixed = self._mixed(said, best)
+        told = {
+            "champion": Answers(data.published, data.answered).rows(plan.held),
+            "challenger": self._mixed(said, best).rows(plan.held),
+            "alone": Answers.of(said).rows(plan.held),
+        }
+        honest = {} if shape.regression else {**told, **baselines}
         return Race(
             metric=self.metric,
-            champion=loss(Answers(data.published, data.answered).rows(plan.held), y),
-            challenger=loss(mixed.rows(plan.held), y),
-            alone=loss(Answers.of(said).rows(plan.held), y),
-            baselines={name: _filled(loss(told, y)) for name, told in baselines.items()},
+            champion=loss(told["champion"], y),
+            challenger=loss(told["challenger"], y),
+            alone=loss(told["alone"], y),
+            baselines={name: _filled(loss(answers, y)) for name, answers in baselines.items()},
+            honesty={name: honesty(answers, y) for name, answers in honest.items()},
             confidence=self.problem.acceptance.confidence,
             min_gain=self.problem.acceptance.min_gain,
             beat_baselines=self.problem.acceptance.beat_baselines,
@@ -205,6 +229,12 @@ class _Fit:
             "embargo": len(self.plan.embargo),
             "held_back": len(self.plan.held),
             "left_out": self.data.left_out,
+            "policy": self.problem.retraining.selection.policy,
+            "digest": self.data.digest,
+            "first": self.data.rows[0].time.isoformat(),
+            "held_first": self.data.rows[self.plan.held[0]].time.isoformat(),
+            "held_last": self.data.rows[self.plan.held[-1]].time.isoformat(),
+            "labels": labels_of(self.data.y, self.shape),
         }
 
     def _summary(self, trials: list[Trial], best: Trial) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation.metrics import LEAST_PROBABILITY
+from shared.evaluation.metrics import ECE_BINS, LEAST_PROBABILITY, calibration_error
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -38,6 +38,21 @@ class Metric:
     about: str
     loss: Callable[[Answers, Labels], F64]
     figure: Callable[[float], float]
+
+
+def honesty(said: Answers, y: Labels) -> dict[str, float]:
+    """How far stated probabilities are from what came: Brier score (0 is best, 2 worst; Brier 1950) and
+    expected calibration error. A silent rule states none.
+    """
+    rows = np.arange(len(y))
+    truth = np.zeros_like(said.mean)
+    truth[rows, y.astype(np.int64)] = 1.0
+    stated = np.where(said.index < 0, 0.0, said.mean[rows, said.index])
+    place = np.minimum((stated * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+    sums = (np.ones(len(y)), stated, (said.index == y).astype(np.float64))
+    bins = np.stack([np.bincount(place, part, ECE_BINS) for part in sums], axis=1)
+    brier = float(np.square(said.mean - truth).sum(axis=1).mean())
+    return {"brier": round(brier, 6), "calibration_error": round(calibration_error(bins), 6)}
 
 
 def _wrong(said: Answers, y: Labels) -> F64:

@@ -35,6 +35,7 @@ from shared.problem.inputs import (
 from shared.problem.origin import Source
 from shared.problem.scalars import scalar_text
 from shared.problem.search import SearchSpec
+from shared.problem.selection import Selection
 
 __all__ = [
     "Calendar",
@@ -52,6 +53,7 @@ __all__ = [
     "Part",
     "Scalar",
     "SearchSpec",
+    "Selection",
     "Since",
     "Source",
     "Statistic",
@@ -153,7 +155,8 @@ class Retraining(Part):
     effect_after: int = Field(200, ge=0)
     """In an embedded replay: outcomes from the request until the result takes effect."""
     window: int = Field(20_000, ge=50)
-    """Newest outcomes in a dataset."""
+    """Newest outcomes that a dataset is chosen from."""
+    selection: Selection = Selection()
     minimum: int = Field(500, ge=50)
     """A request with fewer outcomes than this is not made."""
     since_drift: bool = False

@@ -111,3 +111,12 @@ def test_an_operator_can_ask() -> None:
     ask = Record(CONTROL, Control(command="retrain", time=T0, by="ann", reason="new tariff"))
     (job,) = jobs(stage, *outcomes(60), ask, *outcomes(1, 60))
     assert job.trigger == "manual" and "ann" in job.reason and "new tariff" in job.reason
+
+
+def test_how_far_back_a_dataset_may_look_is_the_policys() -> None:
+    more = {"window": 500, "budget": {"rows": 200}}
+    starts = {}
+    for policy in ("window", "recency", "reservoir", "all"):
+        stage = scheduler({"on": "volume", "outcomes": 900}, **more, selection={"policy": policy})
+        starts[policy] = jobs(stage, *outcomes(900))[0].start
+    assert starts == {"window": 700, "recency": 400, "reservoir": 400, "all": 0}

@@ -147,6 +147,32 @@ def test_an_accepted_job_makes_a_signed_shadow() -> None:
         life = state
 
 
+def test_the_looks_at_the_rows_held_back_are_counted() -> None:
+    """Two jobs whose hold-back parts overlap, and one apart; counted over a restart too."""
+
+    def result(first: int, last: int) -> dict[str, Any]:
+        held = {"held_first": _day(first), "held_last": _day(last)}
+        return {"state": "rejected", "reason": "", "summary": "", "board": {"rows": held}}
+
+    training = Canned(
+        **{"job-0001": result(1, 5), "job-0002": result(5, 9), "job-0003": result(10, 12)}
+    )
+    records = [_outcome(n) for n in range(40)]
+    for number, place in ((1, 5), (2, 15), (3, 25)):
+        records[place + 1 : place + 1] = _jobs(
+            place, world.job(place, number, effective=place + 3)
+        )
+    outs = check_stage(
+        SERVICE, lambda: Trainer(world.problem(), _tools(training)), records, (12, 22)
+    )
+    done = [o.value for o in outs if o.stream is JOBS and o.value.state == "rejected"]
+    assert [job.evidence["rows"]["looks"] for job in done] == [1, 2, 1]
+
+
+def _day(number: int) -> str:
+    return (world.T0 + timedelta(days=number)).isoformat()
+
+
 def test_a_job_is_called_off_by_command_and_its_result_is_never_used() -> None:
     training = Canned()
     records = [*_jobs(0, world.job(3, effective=6)), *(_outcome(n) for n in range(4))]
