@@ -25,7 +25,6 @@ from shared.features.past import Plan
 from shared.messages.streams import AUDITS, EVENTS, PREDICTIONS, REJECTED
 from shared.messages.types import Audit, Prediction, Rejected, Valid
 from shared.problem.spec import Problem
-from shared.problem.times import microseconds
 from shared.stage import Out, Record
 from shared.table import Table
 
@@ -159,7 +158,7 @@ class Auditor:
         if not self._sample.whole:
             known, key = self._replica(partition).known, prediction.key or ""
             first = known.past(key) is None
-            known.at(key, microseconds(prediction.time)).append({}, _NOTHING)
+            known.at(key, prediction.time)
         if not self._sample.follows(prediction.key):
             return None
         name = f"{partition}:{prediction.id}"

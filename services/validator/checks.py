@@ -37,7 +37,7 @@ class Checks:
         self.recent = Recent(most, problem.events.max_keys)
         self._outliers = Outliers(problem, plan)
         self.remembers = bool(self._windows or self._outliers.fields)
-        self._any = bool(self._rules or self.remembers)
+        self.any = bool(self._rules or self.remembers)
 
     def apply(self, fields: dict[str, Any], key: str, keys: Keys) -> None:
         """Ask every check; `keys` holds the accepted past.
@@ -45,8 +45,6 @@ class Checks:
         Raises:
             Reject: one refuses; `check` is its name.
         """
-        if not self._any:
-            return
         self._outliers.check(fields, keys.past(key))
         row = self._row(fields)
         for name, rule in self._rules:

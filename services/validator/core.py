@@ -8,17 +8,18 @@ from services.validator.checks import Checks
 from services.validator.decoding import decode_event
 from services.validator.fields import FieldRule, shown
 from services.validator.ids import NewestIds
+from services.validator.usual import needs_rule, usual_decoder
 from services.validator.watermarks import Watermarks
 from shared.errors import Reject
 from shared.features.keys import Keys
-from shared.features.past import NEVER_US, Plan
+from shared.features.past import NEVER, Plan
 from shared.messages.cloudevents import Attributes, opened
 from shared.messages.streams import REJECTED, VALID
 from shared.messages.types import Valid
 from shared.problem.durations import duration_text
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem
-from shared.problem.times import EPOCH, microseconds, parse_time, time_text
+from shared.problem.times import EPOCH, microseconds, parse_time, time_at, time_text
 from shared.rejecting import REPLAYED, rejected
 from shared.stage import Out, Record
 
@@ -35,23 +36,24 @@ class Validator:
         self._id, self._time, self._key = events.id, events.time, events.key
         self._source = events.environment
         self._most_bytes = events.max_bytes
-        self._backwards_us = events.allow_backwards // timedelta(microseconds=1)
+        self._backwards_by = events.allow_backwards
         self._backwards = duration_text(events.allow_backwards)
         self._ahead = events.allow_ahead
         self._allow_late = duration_text(events.allow_late or timedelta(0))
         rules = [
-            (FieldRule(name, spec, events.environment), spec.type)
+            (FieldRule(name, spec, events.environment).apply, needs_rule(spec))
             for name, spec in events.fields.items()
         ]
-        self._numbers = [(r.name, r.low, r.high, r.apply) for r, kind in rules if kind == "number"]
-        self._others = [(r.name, r.known, r.apply) for r, kind in rules if kind != "number"]
+        self._usual = usual_decoder(events)
+        self._rules = [apply for apply, _ in rules]
+        self._rules_of_usual = [apply for apply, needed in rules if needed]
         named = (self._id, self._time, events.environment)
         self._mapped = [name for name in named if name and name not in events.fields]
         self._ids = NewestIds(events.duplicate_window)
         self._watermarks = Watermarks(events)
-        self._plan = Plan()
-        self._checks = Checks(problem, self._plan)
-        self._newest = Keys(self._plan, events.max_keys)
+        plan = Plan()
+        self._checks = Checks(problem, plan)
+        self._newest = Keys(plan, events.max_keys)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See `shared.stage.Stage`."""
@@ -87,22 +89,21 @@ class Validator:
         if record.headers is not None:
             value, cloud = opened(value, record.headers)
             again = REPLAYED in record.headers
-        fields = decode_event(value, self._most_bytes)
-        name = self._name(fields, record, cloud)
+        rules = self._rules_of_usual
+        fields = self._usual(value)
+        if fields is None:
+            rules = self._rules
+            fields = decode_event(value, self._most_bytes)
+        name = self._name(record, cloud) if self._id is None else _name_in(fields, self._id, "id")
         time = self._time_of(fields, record, cloud)
-        key = self._key_of(fields, cloud)
+        key = self._key_of(cloud) if self._key is None else _name_in(fields, self._key, "key")
         has_id = self._id is not None or cloud is not None or again
         has_time = self._time is not None or (cloud is not None and cloud.time is not None)
-        for number, low, high, apply in self._numbers:
-            value = fields.get(number)
-            if value.__class__ is not float or not low <= value <= high:
-                apply(fields)
-        for other, known, apply in self._others:
-            value = fields.get(other)
-            if value.__class__ is not str or value not in known:
-                apply(fields)
-        self._checks.apply(fields, key or "", self._newest)
-        if has_id and name in self._ids:
+        for apply in rules:
+            apply(fields)
+        if self._checks.any:
+            self._checks.apply(fields, key or "", self._newest)
+        if has_id and name in self._ids.known:
             raise Reject(
                 f"an event with the id {shown(name)} was there before", "duplicate", self._id
             )
@@ -110,8 +111,8 @@ class Validator:
         if has_id:
             self._ids.add(name)
         if self._checks.remembers:
-            at_us = microseconds(time) if has_time else NEVER_US
-            self._checks.remember(fields, key or "", self._newest.at(key or "", at_us))
+            past = self._newest.at(key or "", time if has_time else NEVER)
+            self._checks.remember(fields, key or "", past)
         source = fields.get(self._source) if self._source is not None else None
         for mapped in self._mapped:
             fields.pop(mapped, None)
@@ -119,9 +120,7 @@ class Validator:
             name, time, fields, key, late, None if source is None else str(source)[:MAX_NAME]
         )
 
-    def _name(self, fields: Mapping[str, Any], record: Record, cloud: Attributes | None) -> str:
-        if self._id is not None:
-            return _name_in(fields, self._id, "id")
+    def _name(self, record: Record, cloud: Attributes | None) -> str:
         if cloud is not None:
             return _name_in({"ce_id": cloud.id}, "ce_id", "id")
         place = f"{record.partition}:{record.offset}"
@@ -129,9 +128,7 @@ class Validator:
             place = record.headers[REPLAYED][:MAX_NAME].decode(errors="replace")
         return f"{self._problem}.{record.stream}:{place}"
 
-    def _key_of(self, fields: Mapping[str, Any], cloud: Attributes | None) -> str | None:
-        if self._key is not None:
-            return _name_in(fields, self._key, "key")
+    def _key_of(self, cloud: Attributes | None) -> str | None:
         if cloud is None or cloud.subject is None:
             return None
         return _name_in({"ce_subject": cloud.subject}, "ce_subject", "key")
@@ -176,13 +173,13 @@ class Validator:
 
     def _late(self, key: str, time: datetime, record: Record, again: bool) -> bool:
         """Whether the key's event time goes back; it moves on otherwise. A replayed event may."""
-        now_us = microseconds(time)
-        if self._watermarks.counts and not again:
-            self._not_behind(now_us, record)
-        newest_us = self._newest.newest_us(key)
-        late = newest_us is not None and now_us < newest_us
-        if newest_us is not None and now_us < newest_us - self._backwards_us and not again:
-            before = EPOCH + timedelta(microseconds=newest_us)
+        watermarks = self._watermarks
+        if watermarks.counts and not again:
+            self._not_behind(microseconds(time), record)
+        past = self._newest.past(key)
+        before = NEVER if past is None else past.time
+        late = time < before
+        if late and before - time > self._backwards_by and not again:
             of = f" of {shown(key)}" if key else ""
             raise Reject(
                 f"{self._time or 'ce_time'} is {time_text(time)}, but an event{of} at "
@@ -190,15 +187,15 @@ class Validator:
                 "backwards",
                 self._time,
             )
-        self._newest.at(key, now_us).append({}, self._plan)
-        if self._watermarks.counts:
-            self._watermarks.move(record.partition, now_us, record.timestamp_ms)
+        self._newest.at(key, time)
+        if watermarks.counts:
+            watermarks.move(record.partition, microseconds(time), record.timestamp_ms)
         return late
 
     def _not_behind(self, time_us: int, record: Record) -> None:
         passed_us = self._watermarks.passed_us(record.partition, time_us, record.timestamp_ms)
         if passed_us is not None:
-            at, mark = (EPOCH + timedelta(microseconds=us) for us in (time_us, passed_us))
+            at, mark = time_at(time_us), time_at(passed_us)
             raise Reject(
                 f"{self._time or 'ce_time'} is {time_text(at)}, but the watermark of partition "
                 f"{record.partition} is {time_text(mark)}; events.allow_late is {self._allow_late}",

@@ -35,8 +35,8 @@ def decode_event(raw: Any, most_bytes: int) -> dict[str, Any]:
     Raises:
         Reject: there is none; `check` is one of size, json, duplicate_key, number, depth.
     """
-    if not isinstance(raw, bytes) or not raw.strip(b" \t\r\n"):
-        raise Reject("the event is empty; a JSON object is expected", "json")
+    if not isinstance(raw, bytes):
+        raise _empty()
     if len(raw) > most_bytes:
         raise Reject(
             f"the event has {len(raw):,} bytes; events.max_bytes allows {most_bytes:,}", "size"
@@ -63,6 +63,8 @@ def decode_event(raw: Any, most_bytes: int) -> dict[str, Any]:
 
 
 def _explained(raw: bytes, error: ValueError) -> Reject:
+    if not raw.strip(b" \t\r\n"):
+        return _empty()
     if isinstance(error, UnicodeDecodeError):
         return Reject(f"the event is not UTF-8 text: {error.reason}", "json")
     if isinstance(error, msgspec.ValidationError):
@@ -98,6 +100,10 @@ def _unique(raw: bytes) -> None:
         raise _too_deep() from error
     except ValueError as error:
         raise _explained(raw, error) from error
+
+
+def _empty() -> Reject:
+    return Reject("the event is empty; a JSON object is expected", "json")
 
 
 def _too_deep() -> Reject:

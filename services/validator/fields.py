@@ -26,8 +26,6 @@ _BOOLEANS = {"true": True, "false": False, "yes": True, "no": False, "1": True, 
 class FieldRule:
     """Checks one field and puts its canonical value: floats for numbers, RFC 3339 for times, the
     category as declared.
-
-    A number that is a float within `low` and `high`, and a text in `known`, need no further look.
     """
 
     def __init__(self, name: str, spec: FieldSpec, environment: str | None = None) -> None:
@@ -38,10 +36,8 @@ class FieldRule:
         self.low = -inf if low is None else low
         self.high = inf if high is None else high
         self._categories = {scalar_text(value): value for value in spec.categories or ()}
-        text = spec.formula_kind == "text"
-        self.known = frozenset(self._categories) if text and self._categories else frozenset()
         self._spec = spec
-        self._text = text
+        self._text = spec.formula_kind == "text"
         self._read = _READERS[spec.type]
 
     def apply(self, fields: dict[str, Any]) -> None:

@@ -15,21 +15,19 @@ class NewestIds:
     def __init__(self, most: int) -> None:
         self._most = most
         self._ids: list[str] = []
-        self._known: set[str] = set()
+        self.known: set[str] = set()
+        """Those that are remembered."""
         self._added = 0
         self._saved = 0
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._known
 
     def add(self, name: str) -> None:
         """Remember `name`, which is new, and forget the oldest beyond `most`."""
         ids = self._ids
         ids.append(name)
-        self._known.add(name)
+        self.known.add(name)
         self._added += 1
         if self._added > self._most:
-            self._known.discard(ids[-self._most - 1])
+            self.known.discard(ids[-self._most - 1])
             if len(ids) > self._most + max(SEGMENT, self._most >> 2):
                 del ids[: -self._most]
 
@@ -56,4 +54,4 @@ class NewestIds:
         parts = [_decode(entries[f"ids/{segment}"]) for segment in segments]
         self._added = self._saved = segments[-1] * SEGMENT + len(parts[-1])
         self._ids = [name for part in parts for name in part][-self._most :]
-        self._known = set(self._ids)
+        self.known = set(self._ids)

@@ -9,15 +9,28 @@ from shared.features.past import Past, Plan
 from shared.features.port import Row
 from shared.problem.spec import Calendar
 
-_PHASES: dict[str, Callable[[datetime], float]] = {
-    "minute": lambda t: t.minute / 60,
-    "hour": lambda t: t.hour / 24,
-    "time_of_day": lambda t: (t.hour * 3600 + t.minute * 60 + t.second) / 86_400,
-    "weekday": lambda t: t.weekday() / 7,
-    "day": lambda t: (t.day - 1) / 31,
-    "month": lambda t: (t.month - 1) / 12,
+
+class _Circle(dict[int, tuple[float, float]]):
+    """Sine and cosine of each of `steps` steps of a cycle, kept once they were met."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+
+    def __missing__(self, step: int) -> tuple[float, float]:
+        angle = 2 * pi * (step / self._steps)
+        point = self[step] = sin(angle), cos(angle)
+        return point
+
+
+_CYCLES: dict[str, tuple[_Circle, Callable[[datetime], int]]] = {
+    "minute": (_Circle(60), lambda t: t.minute),
+    "hour": (_Circle(24), lambda t: t.hour),
+    "time_of_day": (_Circle(86_400), lambda t: t.hour * 3600 + t.minute * 60 + t.second),
+    "weekday": (_Circle(7), datetime.weekday),
+    "day": (_Circle(31), lambda t: t.day - 1),
+    "month": (_Circle(12), lambda t: t.month - 1),
 }
-"""Where in its cycle a time is, 0 to 1."""
+"""Each cycle, and at which of its steps a time is."""
 
 
 class CalendarParts:
@@ -25,16 +38,18 @@ class CalendarParts:
 
     def __init__(self, spec: Calendar, plan: Plan) -> None:
         self._zone = None if spec.zone == "UTC" else ZoneInfo(spec.zone)
-        self._parts = [(f"{p}_sin", f"{p}_cos", _PHASES.get(p)) for p in spec.parts]
+        self._weekend = "weekend" in spec.parts
+        self._cycles = [
+            (f"{part}_sin", f"{part}_cos", *_CYCLES[part])
+            for part in spec.parts
+            if part in _CYCLES
+        ]
 
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
-        local = (
-            time.astimezone(self._zone or UTC) if self._zone or time.tzinfo is not UTC else time
-        )
-        for sine, cosine, phase in self._parts:
-            if phase is None:
-                row["weekend"] = 1.0 if local.weekday() >= 5 else 0.0
-            else:
-                angle = 2 * pi * phase(local)
-                row[sine], row[cosine] = sin(angle), cos(angle)
+        if self._zone is not None or time.tzinfo is not UTC:
+            time = time.astimezone(self._zone or UTC)
+        for sine, cosine, circle, step in self._cycles:
+            row[sine], row[cosine] = circle[step(time)]
+        if self._weekend:
+            row["weekend"] = 1.0 if time.weekday() >= 5 else 0.0

@@ -14,7 +14,6 @@ from shared.features.port import Operator, Remembering, Row
 from shared.messages.types import Valid
 from shared.problem.expression import Formula
 from shared.problem.spec import Expression, Feature, Problem, Since
-from shared.problem.times import microseconds
 
 _VERSION = 1
 """Counts changes of meaning: with it the digest changes."""
@@ -51,6 +50,8 @@ class FeatureSet:
         for index, feature in enumerate(problem.features):
             kinds = problem.formula_kinds(index)
             self._operators.append(KINDS[feature.kind](feature, self._plan, kinds))
+        self._computes = [operator.compute for operator in self._operators]
+        self._blank: Row = dict.fromkeys(self.names)
         self._remembering = [op for op in self._operators if isinstance(op, Remembering)]
         self._keys = Keys(self._plan, problem.events.max_keys)
         self._nothing = Past(self._plan) if self._plan.empty else None
@@ -65,16 +66,16 @@ class FeatureSet:
         plan, fields, time = self._plan, valid.fields, valid.time
         past = self._nothing
         if past is None:
-            past = self._keys.at(valid.key or "", microseconds(time))
-        row: Row = {}
+            past = self._keys.at(valid.key or "", time)
+        row: Row = self._blank.copy()
         for name, as_it_is, clean in self._fields:
             value = fields.get(name)
             if as_it_is and value.__class__ is float and value - value == 0.0:
                 row[name] = value
             else:
                 row[name] = clean(value, past, row)
-        for operator in self._operators:
-            operator.compute(row, time, past)
+        for compute in self._computes:
+            compute(row, time, past)
         if past is not self._nothing:
             past.append(row, plan)
         return row if self._only_features else {name: row[name] for name in self.names}

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from shared.features.past import Past
 from shared.features.port import Row
-from shared.problem.expression import Formula
+from shared.problem.expression import ERRORS, Formula
 
 
 class FormulaValue:
@@ -13,8 +13,15 @@ class FormulaValue:
     def __init__(self, name: str, formula: Formula) -> None:
         self._name = name
         self._formula = formula
+        self._run = formula.run
 
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
-        value = self._formula(row)
-        row[self._name] = float(value) if value.__class__ is bool else value
+        try:
+            value = self._run(row)
+        except ERRORS:
+            value = None
+        if value.__class__ is not float or value - value != 0.0:
+            result = self._formula(row)
+            value = float(result) if result.__class__ is bool else result
+        row[self._name] = value

@@ -1,6 +1,7 @@
 """The pasts of all keys, at most `most` of them."""
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from heapq import heapify, heappop, heappush
 
 from shared.features.past import Past, Plan
@@ -17,7 +18,7 @@ class Keys:
         self._plan = plan
         self._most = most
         self._pasts: dict[str, Past] = {}
-        self._oldest: list[tuple[int, str]] = []
+        self._oldest: list[tuple[datetime, str]] = []
         self._dirty: dict[str, None] = {}
         self._gone: dict[str, None] = {}
 
@@ -28,34 +29,29 @@ class Keys:
         """The past of `key`, to look at, if it is known."""
         return self._pasts.get(key)
 
-    def newest_us(self, key: str) -> int | None:
-        """The newest event time of `key`, if it is known."""
-        past = self._pasts.get(key)
-        return None if past is None else past.time_us
-
-    def at(self, key: str, time_us: int) -> Past:
-        """The past of `key`, for an event at `time_us` that will be appended to it."""
+    def at(self, key: str, time: datetime) -> Past:
+        """The past of `key`, for an event at `time` that will be appended to it."""
         past = self._pasts.get(key)
         if past is None:
             if len(self._pasts) >= self._most:
                 self._forget()
             past = self._pasts[key] = Past(self._plan)
-            heappush(self._oldest, (time_us, key))
-        if time_us > past.time_us:
-            past.time_us = time_us
+            heappush(self._oldest, (time, key))
+        if time > past.time:
+            past.move(time)
         self._dirty[key] = None
         return past
 
     def _forget(self) -> None:
         """Times in the heap are lower bounds: a stale one goes back with its present time."""
         while True:
-            time_us, key = heappop(self._oldest)
+            time, key = heappop(self._oldest)
             past = self._pasts.get(key)
             if past is None:
                 continue
-            if past.time_us == time_us:
+            if past.time == time:
                 break
-            heappush(self._oldest, (past.time_us, key))
+            heappush(self._oldest, (past.time, key))
         self.drop(key)
         self.forgotten += 1
 
@@ -85,5 +81,5 @@ class Keys:
             if kind == "head":
                 past = self._pasts[key] = Past(self._plan)
                 past.restore(self._plan, key, entries)
-        self._oldest = [(past.time_us, key) for key, past in self._pasts.items()]
+        self._oldest = [(past.time, key) for key, past in self._pasts.items()]
         heapify(self._oldest)

@@ -1,6 +1,7 @@
 """Earlier values of the same key."""
 
 from datetime import datetime
+from math import nan
 
 from shared.features.past import Past, Plan
 from shared.features.port import Row
@@ -25,11 +26,8 @@ class LagValues:
         values = past.columns[self._column]
         size = len(values)
         for by, name in self._lags:
-            if by <= size:
-                value = values[-by]
-                row[name] = value if value == value else None
-            else:
-                row[name] = None
+            value = values[-by] if by <= size else nan
+            row[name] = value if value == value else None
         if self._minus:
             now = row[self._field]
             for lag, name in self._minus:

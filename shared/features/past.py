@@ -11,15 +11,20 @@ what was added. Windows are rebuilt from the values, bit for bit.
 
 from array import array
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import pairwise
 from math import nan
 from typing import Any, Protocol
 
 import msgspec
 
+from shared.problem.times import microseconds, time_at
+
 CHUNK = 64
 """Events in one state entry."""
 NEVER_US = -(2**62)
+"""Before every time, in microseconds."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 """Before every time."""
 
 
@@ -40,6 +45,8 @@ class Plan:
     def __init__(self) -> None:
         self.depths: dict[str, int] = {}
         self.time_depth = 0
+        self.depth = 0
+        """The deepest column's."""
         self.windows: list[type[WindowState] | Any] = []
         self.fills: list[Any] = []
         """The empty named tuples."""
@@ -47,11 +54,13 @@ class Plan:
     def column(self, name: str, depth: int) -> int:
         """Remember the last `depth` values of `name`; the column's index."""
         self.depths[name] = max(depth, self.depths.get(name, 0))
+        self.depth = max(self.depth, depth)
         return list(self.depths).index(name)
 
     def times(self, depth: int) -> None:
         """Remember the times of the last `depth` events."""
         self.time_depth = max(self.time_depth, depth)
+        self.depth = max(self.depth, depth)
 
     def window(self, make: Any) -> int:
         """Keep one window state, made by `make()`; its index."""
@@ -62,11 +71,6 @@ class Plan:
         """Keep a named tuple, at first `empty`, of what msgpack can hold; its index."""
         self.fills.append(empty)
         return len(self.fills) - 1
-
-    @property
-    def depth(self) -> int:
-        """The deepest column."""
-        return max([*self.depths.values(), self.time_depth])
 
     @property
     def empty(self) -> bool:
@@ -89,13 +93,16 @@ _decode = msgspec.msgpack.Decoder(_Head).decode
 class Past:
     """The past of one key. `events` is the ordinal of the next event.
 
-    `time_us` is the newest event time; a late event counts as if it had come at that time.
+    `time` is the newest event time; a late event counts as if it had come at that time.
     """
 
-    __slots__ = ("_saved", "columns", "events", "fills", "first", "time_us", "times", "windows")
+    __slots__ = (
+        "_saved", "_time_us", "columns", "events", "fills", "first", "time", "times", "windows",
+    )  # fmt: skip
 
     def __init__(self, plan: Plan) -> None:
-        self.time_us = NEVER_US
+        self.time = NEVER
+        self._time_us: int | None = None
         self.events = 0
         self.columns = [array("d") for _ in plan.depths]
         self.times = array("q")
@@ -104,16 +111,30 @@ class Past:
         self.first = 0
         self._saved = 0
 
+    @property
+    def time_us(self) -> int:
+        """`time` in microseconds since 1970 (costs more than to compare it: only where asked for)."""
+        if self._time_us is None:
+            self._time_us = microseconds(self.time)
+        return self._time_us
+
+    def move(self, time: datetime) -> None:
+        """An event at `time` comes."""
+        if time > self.time:
+            self.time, self._time_us = time, None
+
     def append(self, row: Mapping[str, Any], plan: Plan) -> None:
-        """Remember the event `row`, which has come at `time_us`."""
+        """Remember the event `row`, which has come at `time`."""
         self.events += 1
+        if not plan.depth:
+            return
         columns = self.columns
         for index, name in enumerate(plan.depths):
             value = row[name]
             columns[index].append(nan if value is None else value)
         if plan.time_depth:
             self.times.append(self.time_us)
-        if self.events % CHUNK == 0:
+        if not self.events % CHUNK:
             self._trim(plan)
 
     def changes(self, plan: Plan, key: str) -> Iterator[tuple[str, bytes | None]]:
@@ -125,7 +146,7 @@ class Past:
             for chunk in range(max(first, self._saved // CHUNK), -(-self.events // CHUNK)):
                 yield f"rows/{chunk}/{key}", self._chunk(plan, chunk)
             self.first = first
-        self._saved = self.events
+        self._saved = self.events or 1  # the head alone, where events are not counted
         bounds = [bound for window in self.windows for bound in (window.low, window.boundary)]
         head = _Head(self.time_us, self.events, self.first, [tuple(f) for f in self.fills], bounds)
         yield f"head/{key}", _encode(head)
@@ -141,7 +162,8 @@ class Past:
     def restore(self, plan: Plan, key: str, entries: Mapping[str, bytes]) -> None:
         """Become the past that was saved."""
         head = _decode(entries[f"head/{key}"])
-        self.time_us, self.events, self.first = head.time_us, head.events, head.first
+        self.move(time_at(max(head.time_us, microseconds(NEVER))))
+        self.events, self.first = head.events, head.first
         self._saved = self.events
         made = zip(plan.fills, head.fills, strict=True)
         self.fills = [type(empty)(*fill) for empty, fill in made]

@@ -18,10 +18,10 @@ from types import CodeType
 from typing import Any
 
 from shared.problem.formula_tree import Compiler, FormulaError, shortened
-from shared.problem.functions import OPERATIONS
+from shared.problem.functions import ERRORS, OPERATIONS
 from shared.problem.spec import FormulaKind
 
-__all__ = ["Formula", "FormulaError", "Result"]
+__all__ = ["ERRORS", "Formula", "FormulaError", "Result"]
 
 Result = float | bool | str | None
 
@@ -45,18 +45,19 @@ class Formula:
         body, self.kind = compiler.visit(_parse(text))
         self.text = text
         self.names = tuple(compiler.names)
-        self._run = _function(body)
+        self.run = _function(body)
+        """The bare expression: may raise one of `ERRORS`, or give a number that is not finite."""
 
     def __call__(self, row: Mapping[str, Any]) -> Result:
         """The value for `row`; a name that `row` does not have is missing."""
         try:
-            value = self._run(row)
+            value = self.run(row)
             if value.__class__ is float:
                 return value if value - value == 0.0 else None
             if value is None or value is True or value is False or value.__class__ is str:
                 return value
             number = float(value)
-        except (TypeError, ValueError, ArithmeticError, KeyError):
+        except ERRORS:
             return None
         return number if number - number == 0.0 else None
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from shared.problem.spec import FormulaKind
 
-_ERRORS = (TypeError, ValueError, ArithmeticError, KeyError)
+ERRORS = (TypeError, ValueError, ArithmeticError, KeyError)
+"""What a formula's evaluation may raise; its result is then missing."""
 
 
 class Function(NamedTuple):
@@ -41,7 +42,7 @@ def _truth(value: Any) -> bool:
 def _isnull(value: Callable[[], Any]) -> bool:
     try:
         result = value()
-    except _ERRORS:
+    except ERRORS:
         return True
     return result is None or result != result
 

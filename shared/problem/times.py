@@ -34,6 +34,11 @@ def microseconds(time: datetime) -> int:
     return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
 
 
+def time_at(time_us: int) -> datetime:
+    """The time that many microseconds after 1970."""
+    return EPOCH + timedelta(microseconds=time_us)
+
+
 def time_text(time: datetime) -> str:
     """RFC 3339, in UTC."""
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
