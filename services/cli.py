@@ -213,7 +213,7 @@ def rejected_list(
 
 
 @rejected_app.command("show")
-def rejectedshow(
+def rejected_show(
     number: Annotated[int, typer.Argument(help="The offset, as listed.")],
     data_dir: DataDir = None,
     problem: ProblemFile = None,

@@ -17,19 +17,20 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from shared import wiring
-from shared.errors import Reject, UsageError
+from shared.errors import Reject, UntrustedArtefact, UsageError
 from shared.log.port import Append
 from shared.messages.codec import decode
 from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Stream
 from shared.messages.types import Alert, Control, Job, ModelEvent
 from shared.problem.load import load_problem
+from shared.registry.decisions import signed_by
 from shared.registry.live import Live
 from shared.runtime.clock import now
 from shared.settings import load
 
 RUNS = Path(".headrace")
 _PAGE = 1_000
-Verb = Literal["promote", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
+Verb = Literal["promote", "reject", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
 
 
 class Run(NamedTuple):
@@ -183,10 +184,30 @@ def compare(run: Run, version: str) -> list[dict[str, Any]]:
     """
     steps, jobs = history(run, version)
     jobs = [job for job in jobs if job.evidence or job.state == "requested"]
+    signed = _signatures(run)
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
-             "evidence": e.evidence} for e in steps]  # fmt: skip
+             "signed": signed(e), "evidence": e.evidence} for e in steps]  # fmt: skip
     return [*({"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,
-               "evidence": j.evidence} for j in jobs), *rows]  # fmt: skip
+               "signed": signed(j), "evidence": j.evidence} for j in jobs), *rows]  # fmt: skip
+
+
+def _signatures(run: Run) -> Callable[[ModelEvent | Job], str]:
+    """Says of a record who signed it, as far as the key of this place can tell."""
+    settings = load()
+    path = settings.signing_key or run.directory / wiring.KEY
+    verifier = wiring.open_keys(settings, run.directory).verifier if path.exists() else None
+
+    def signed(record: ModelEvent | Job) -> str:
+        if record.signature is None:
+            return "no"
+        if verifier is None:
+            return f"with key {record.signature['key']}; not checked, {path} is not here"
+        try:
+            return f"with key {signed_by(record, verifier)}, checked"
+        except UntrustedArtefact as why:
+            return f"NOT VALID: {why}"
+
+    return signed
 
 
 def command(run: Run, verb: Verb, target: str | None, reason: str) -> str:

@@ -36,17 +36,25 @@ def models_compare(
 def models_promote(
     version: str, reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
 ) -> None:
-    """Make a shadow the champion."""
+    """Take a shadow one step on: to canary, where one is declared, else to champion."""
     typer.echo(
         inspection.command(inspection.chosen(data_dir, problem), "promote", version, reason)
     )
+
+
+@models_app.command("reject")
+def models_reject(
+    version: Version, reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
+) -> None:
+    """End a version that scores beside the champion."""
+    typer.echo(inspection.command(inspection.chosen(data_dir, problem), "reject", version, reason))
 
 
 @models_app.command("rollback")
 def models_rollback(
     reason: Reason = "", data_dir: DataDir = None, problem: ProblemFile = None
 ) -> None:
-    """Make the previous champion the champion again."""
+    """Take the last step back: end the canary, else make the champion before champion again."""
     typer.echo(inspection.command(inspection.chosen(data_dir, problem), "rollback", None, reason))
 
 

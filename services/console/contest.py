@@ -1,7 +1,7 @@
 """Everyone who answered, scored on the same outcomes: what was published, baselines, shadows."""
 
 from collections.abc import Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
@@ -98,11 +98,11 @@ class Contest:
         self._of(self._by_model, outcome.model).take_class(label, mine, missed)
         if given is not None:
             self._published.take_chances(label, mine, given)
-        for version, answer in (outcome.shadow or {}).items():
-            probabilities = answer.get("probabilities")
+        for version, beside in _challengers(outcome):
+            probabilities = beside.get("probabilities")
             missed = None if probabilities is None else surprise(probabilities.get(label, 0.0))
             score = self._of(self._shadows, version)
-            said_so = said_class(answer.get("prediction"))
+            said_so = said_class(beside.get("prediction"))
             score.gain += score.take_class(label, said_so, missed) - loss
             if probabilities is not None:
                 score.take_chances(label, said_so, probabilities)
@@ -120,8 +120,8 @@ class Contest:
         loss = self._published.take_number(label, mine)
         self._published.take_interval(label, outcome.interval)
         self._of(self._by_model, outcome.model).take_number(label, mine)
-        for version, answer in (outcome.shadow or {}).items():
-            theirs = as_number(answer.get("prediction"))
+        for version, beside in _challengers(outcome):
+            theirs = as_number(beside.get("prediction"))
             if finite(theirs):
                 score = self._of(self._shadows, version)
                 score.gain += score.take_number(label, theirs) - loss
@@ -179,3 +179,9 @@ class Contest:
             self._published, self._scores = state.published, state.baselines
             self._shadows, self._by_model = state.shadows, state.by_model
             self._baselines.load(entries["baselines"])
+
+
+def _challengers(outcome: Outcome) -> list[tuple[str, dict[str, Any]]]:
+    """Versions that answered beside what was published; not the champion where another spoke for it."""
+    answers = (outcome.shadow or {}).items()
+    return [(version, answer) for version, answer in answers if version != outcome.champion]

@@ -11,6 +11,8 @@ from services.console.core import Board
 from services.console.evidence import Sheet, job_sheets, sheets
 from services.console.ledger import Bad, Step
 from services.console.words import count, counted, moment, share
+from shared.messages.types import ModelEvent
+from shared.registry.live import BESIDE
 
 ALERT_GLYPHS = {"page": "▲ page", "warn": "△ warn", "evidence": "· evidence"}
 MOST_SHOWN = 50
@@ -164,12 +166,18 @@ def job_cards(board: Board) -> list[JobCard]:
                 waits=waits,
                 done=done,
                 of=of,
-                life=_life(row.steps),
+                life=[*_life(row.steps), *_model_life(board, job.model)],
                 evidence=job_sheets(job.evidence),
             )
         )
     cards.reverse()
     return cards[:MOST_SHOWN]
+
+
+def _model_life(board: Board, name: str | None) -> list[Line]:
+    """What became of a job's model."""
+    events = [step.event for step in board.live.history if step.event.model == name]
+    return [Line(e.state, moment(e.time), _at(e.outcomes), _decided(e)) for e in events]
 
 
 def _progress(board: Board, effective: int | None, end: int, state: str) -> tuple[str, int, int]:
@@ -190,8 +198,8 @@ def model_cards(board: Board) -> list[ModelCard]:
     for step in live.history:
         lives.setdefault(step.event.model, []).append(step.event)
     cards = [_model_card(board, name, events) for name, events in reversed(lives.items())]
-    order = {"champion": 0, "shadow": 1}
-    cards.sort(key=lambda card: order.get(card.role, 2))
+    order = {"champion": 0, "canary": 1, "proposed": 2, "shadow": 3}
+    cards.sort(key=lambda card: order.get(card.role, len(order)))
     return cards[:MOST_SHOWN]
 
 
@@ -212,19 +220,17 @@ def _model_card(board: Board, name: str, events: list[Any]) -> ModelCard:
         reason=last.reason,
         published=published(board, name),
         weights=_weights(board, name),
-        life=[
-            Line(
-                e.state,
-                moment(e.time),
-                _at(e.outcomes),
-                f"{e.reason} (by {e.by})" if e.by else e.reason,
-            )
-            for e in events
-        ],
+        life=_model_life(board, name),
         evidence=sheets(evidence),
-        can_promote=role == "shadow",
-        can_roll_back=role == "champion" and live.previous is not None,
+        can_promote=role in BESIDE,
+        can_roll_back=role == "canary" or (role == "champion" and live.previous is not None),
     )
+
+
+def _decided(event: ModelEvent) -> str:
+    """Why, by whom, and with which key it is signed (`headrace models compare` checks that)."""
+    key = "" if event.signature is None else f", signed with key {event.signature['key']}"
+    return f"{event.reason} (by {event.by}{key})" if event.by else event.reason
 
 
 def _at(outcomes: int) -> str:

@@ -32,7 +32,7 @@ from shared.problem.spec import Problem
 from shared.runtime.clock import now
 
 Submit = Callable[[Control], None]
-Verb = Literal["promote", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
+Verb = Literal["promote", "reject", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
 
 HOSTS = ("127.0.0.1", "localhost")
 MOST_BYTES = 16_384
@@ -272,7 +272,7 @@ def _submitted(pane: Pane, submit: Submit, control: Control) -> str:
 def _objection(view: View, control: Control) -> str:
     """Why the command makes no sense now; empty if it does."""
     target = control.target or ""
-    if control.command == "promote":
+    if control.command in ("promote", "reject"):
         shadows = [card.name for card in view.models if card.can_promote]
         if target not in shadows:
             return (

@@ -211,6 +211,7 @@ def _outcome(
         said=prediction.said,
         arrival=prediction.arrival,
         scored_at=prediction.scored_at,
+        champion=prediction.champion,
         label=label,
         labelled_at=at,
         revision=revision,

@@ -4,7 +4,7 @@ Invariants: a decision is a record with its evidence; a shadow is promoted only 
 valid however often it is looked at, or by an operator; a page of drift starts the pairs anew, under
 the same alpha; a version that is proved worse in a guard metric does not pass; the replaced champion
 stays in shadow under the same test with the roles swapped, so one command, or the test, undoes a
-promotion.
+promotion. Every decision is a signed record.
 """
 
 from services.judge.core import Judge
@@ -17,5 +17,5 @@ SERVICE = Service(
     writes=(MODELS, REJECTED),
     scale="per-problem",
     place=80,
-    build=lambda problem, tools: Judge(problem),
+    build=lambda problem, tools: Judge(problem, tools.signed),
 )

@@ -14,9 +14,11 @@ from shared.messages.labels import class_key
 from shared.messages.types import Outcome
 from shared.problem.spec import Guard, Problem
 
-Role = Literal["promotion", "rollback"]
+Role = Literal["promotion", "canary", "rollback"]
 NEVER = 1e-300
 """A guard does not give up: no evidence reaches 1 / this."""
+CANARY_PAIRS = 128
+"""Least pairs before a canary is stopped: so many tell how the losses hang together."""
 LEAST_PROBABILITY = 0.01
 """Log losses (in nats) are clipped here: one certain error must not decide alone."""
 
@@ -31,7 +33,9 @@ class SavedContest(msgspec.Struct):
 
 
 class Contest:
-    """`role` promotion: a shadow that wants to be champion; rollback: the champion it replaced.
+    """`role` promotion: a shadow that wants to be champion; rollback: the champion it replaced. The
+    test asks whether the challenger is better. Canary: asks whether the champion is, over a declared
+    number of pairs; who is not found worse in these has passed.
 
     Beside the test itself one a guard metric: is the newer of the two proved worse there?
     """
@@ -79,20 +83,17 @@ class Contest:
             gate.restart()
         return self.state.restarts > before
 
-    def take(self, outcome: Outcome) -> bool:
-        """One outcome of the champion; True if it made a pair."""
-        said = (outcome.shadow or {}).get(self.challenger)
-        if not isinstance(said, Mapping):
-            return False
+    def take(self, outcome: Outcome, champion: str) -> bool:
+        """One outcome; True if it made a pair: both have answered, whoever's answer was published."""
         for metric, guard in self._guards.items():
-            losses = _losses(metric, outcome, said)
+            losses = _losses(metric, outcome, champion, self.challenger)
             if losses is not None:
-                older, newer = losses if self.role == "promotion" else losses[::-1]
+                older, newer = losses[::-1] if self.role == "rollback" else losses
                 guard.update(newer, older)
-        losses = _losses(self._metric, outcome, said)
+        losses = _losses(self._metric, outcome, champion, self.challenger)
         if losses is None:
             return False
-        self._gate.update(*losses)
+        self._gate.update(*(losses[::-1] if self.role == "canary" else losses))
         return True
 
     def save(self) -> SavedContest:
@@ -121,13 +122,18 @@ def _unpack(gate: Gate, saved: Mapping[str, bytes]) -> None:
 
 
 def gate_rule(problem: Problem, role: Role) -> GateRule:
-    """The problem's promotion policy as thresholds; a rollback has `watch_after` pairs at most."""
-    promotion = problem.promotion
+    """The problem's promotion policy as thresholds; a rollback has `watch_after` pairs at most, a
+    canary exactly its own number, unless it is stopped: it cannot be passed early.
+    """
+    promotion, beta = problem.promotion, 0.05
     least, most = promotion.min_pairs, promotion.max_pairs
     if role == "rollback":
         least, most = promotion.rollback_pairs, max(promotion.watch_after, 1)
+    elif role == "canary" and promotion.canary is not None:
+        least, most, beta = CANARY_PAIRS, promotion.canary.pairs, NEVER
     return GateRule(
         alpha=promotion.alpha,
+        beta=beta,
         delta=promotion.min_effect,
         least_pairs=min(least, most),
         most_pairs=most,
@@ -145,11 +151,21 @@ def guard_rule(problem: Problem, role: Role, guard: Guard) -> GateRule:
     )
 
 
-def _losses(metric: str, outcome: Outcome, said: Mapping[str, Any]) -> tuple[float, float] | None:
+def _losses(
+    metric: str, outcome: Outcome, champion: str, challenger: str
+) -> tuple[float, float] | None:
     """Those of champion and challenger, if both answered."""
-    champion = loss(metric, outcome.label, outcome.prediction, outcome.probabilities)
-    challenger = loss(metric, outcome.label, said.get("prediction"), said.get("probabilities"))
-    return None if champion is None or challenger is None else (champion, challenger)
+    held, challenging = (_loss(metric, outcome, version) for version in (champion, challenger))
+    return None if held is None or challenging is None else (held, challenging)
+
+
+def _loss(metric: str, outcome: Outcome, version: str) -> float | None:
+    if outcome.model == version:
+        return loss(metric, outcome.label, outcome.prediction, outcome.probabilities)
+    said = (outcome.shadow or {}).get(version)
+    if not isinstance(said, Mapping):
+        return None
+    return loss(metric, outcome.label, said.get("prediction"), said.get("probabilities"))
 
 
 def loss(metric: str, label: Any, said: Any, probabilities: Any) -> float | None:
@@ -161,9 +177,19 @@ def loss(metric: str, label: Any, said: Any, probabilities: Any) -> float | None
     if metric == "log_loss":
         if not isinstance(probabilities, Mapping):
             return None
-        p = float(probabilities.get(class_key(label), 0.0))
-        return -log(max(p, LEAST_PROBABILITY))
+        p = probabilities.get(class_key(label), 0.0)
+        return None if p is None else -log(max(float(p), LEAST_PROBABILITY))
     if not isinstance(said, int | float) or not isinstance(label, int | float):
         return None
     error = float(label) - float(said)
     return abs(error) if metric == "mae" else error * error
+
+
+def summary(s: GateState) -> str:
+    """The evidence in one line."""
+    if s.pairs == 0:
+        return "no pairs yet"
+    return (
+        f"mean gain {s.mean_gain:+.4g} ({s.low:.4g} to {s.high:.4g}) on {s.pairs:,} common events, "
+        f"e-value {s.e_value:.3g} of {1 / s.rule.alpha:.3g} needed"
+    )

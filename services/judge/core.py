@@ -2,270 +2,213 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from services.judge.contest import Contest, Role, SavedContest
+from services.judge.contest import Contest, summary
+from services.judge.standing import JUDGE, Standing
 from shared.errors import Reject
-from shared.evaluation.gate import GateState
-from shared.messages.streams import ALERTS, MODELS, OUTCOMES, REJECTED
+from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES, REJECTED
 from shared.messages.types import Alert, Control, ModelEvent, Outcome
 from shared.problem.spec import Problem
-from shared.registry.live import Live
+from shared.registry.decisions import Sign
 from shared.rejecting import rejected
 from shared.stage import Out, Record
 
-Ending = Literal["champion", "rejected", "retired"]
 OTHERS = frozenset({"learner", "trainer"})
 """Who else writes on `models`; every other record there is this stage's own, known already."""
-
 DRIFTS = frozenset({"source_break", "concept_drift", "input_drift"})
 """Causes of a page after which earlier pairs are another world's."""
-MOST_ALERTS = 100
-"""Episodes that are remembered, so that an update of one does not count again."""
-
-
-class _State(msgspec.Struct):
-    outcomes: int
-    live: bytes
-    contests: list[str]
-    alerts: list[str] = []
+FAULTS = frozenset({"no_answer", "estimated_worse"})
+"""Kinds of alerts on a version (`evidence.model`) that end it."""
 
 
 class Judge:
     """Folds outcomes into one contest a shadow; see the package for the invariants.
 
-    Under the policies `propose` and `approve` a won contest waits for an operator's `promote`.
+    `promotion.policy` says where a person is asked. `sign` is `Tools.signed`.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, sign: Sign) -> None:
         self._problem = problem
         self._policy = problem.promotion
-        self._live = Live()
-        self._contests: dict[str, Contest] = {}
-        self._outcomes = 0
-        self._alerts: list[str] = []
-        self._dirty: set[str] = set()
+        self._standing = Standing(problem, sign)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See the class."""
         for record in records:
-            if record.stream is OUTCOMES:
-                events = self._outcome(record.value)
-            elif record.stream is MODELS:
-                events = self._model(record.value)
-            elif record.stream is ALERTS:
-                self._alert(record.value)
+            try:
+                events = list(self._events(record))
+            except Reject as why:
+                if record.stream is not CONTROL:
+                    raise
+                yield Out(REJECTED, rejected(record, self._problem.name, why), record)
                 continue
-            else:
-                try:
-                    events = iter(list(self._command(record.value)))
-                except Reject as why:
-                    yield Out(REJECTED, rejected(record, self._problem.name, why), record)
-                    continue
             for event in events:
                 yield Out(MODELS, event, record, event.model)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One small entry, and one a contest that had new pairs."""
-        state = _State(self._outcomes, self._live.dump(), list(self._contests), self._alerts)
-        yield "state", msgspec.msgpack.encode(state)
-        for name in sorted(self._dirty):
-            contest = self._contests.get(name)
-            data = None if contest is None else msgspec.msgpack.encode(contest.save())
-            yield f"contest:{name}", data
-        self._dirty.clear()
+        return self._standing.changes()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
-        state = msgspec.msgpack.decode(entries["state"], type=_State)
-        self._outcomes, self._live = state.outcomes, Live.load(state.live)
-        self._alerts = state.alerts
-        for name in state.contests:
-            saved = msgspec.msgpack.decode(entries[f"contest:{name}"], type=SavedContest)
-            self._contests[name] = Contest.load(saved, self._problem)
+        self._standing.restore(entries)
+
+    def _events(self, record: Record) -> Iterator[ModelEvent]:
+        if record.stream is OUTCOMES:
+            return self._outcome(record.value)
+        if record.stream is MODELS:
+            return self._model(record.value)
+        if record.stream is ALERTS:
+            return self._alerted(record.value)
+        return self._command(record.value)
 
     def _outcome(self, outcome: Outcome) -> Iterator[ModelEvent]:
-        """Only first labels, and only answers of the present champion, make pairs."""
-        self._outcomes += 1
-        if outcome.revision or outcome.label is None or outcome.model != self._live.champion:
+        """Only first labels, and only answers given under the present champion, make pairs."""
+        standing = self._standing
+        standing.outcomes += 1
+        champion = outcome.champion or outcome.model
+        if outcome.revision or outcome.label is None or champion != standing.live.champion:
             return
-        for name, contest in list(self._contests.items()):
-            if self._contests.get(name) is not contest or not contest.take(outcome):
+        for name, contest in list(standing.contests.items()):
+            if standing.contests.get(name) is not contest or not contest.take(outcome, champion):
                 continue
-            self._dirty.add(name)
+            standing.touch(name)
             if contest.over:
                 at = outcome.labelled_at or outcome.time
                 yield from self._decide(contest, at)
 
     def _decide(self, contest: Contest, at: datetime) -> Iterator[ModelEvent]:
-        """What a finished contest means under the policy."""
-        name, state = contest.challenger, contest.state
+        """What a finished contest means. One that waits (for a person, for the canary before it) comes
+        here again with each pair.
+        """
+        standing, name, state = self._standing, contest.challenger, contest.state
+        better = state.decision == "promote"
         if contest.broken:
             yield from self._guarded(contest, at)
-        elif state.decision == "promote":
-            if self._policy.policy != "auto" or not self._live.allows(name, "champion"):
-                return
-            verb = "promoted" if contest.role == "promotion" else "rolled back"
-            yield from self._promote(contest, f"{verb}: {_summary(state)}", "judge", at)
-        elif contest.role == "promotion":
-            reason = f"not promoted ({state.reason}): {_summary(state)}"
-            yield from self._end(name, "rejected", reason, "judge", at)
+        elif contest.role == "canary":
+            yield from self._tried(contest, better, at)
+        elif contest.role == "rollback" and better:
+            yield from standing.promote(contest, f"rolled back: {summary(state)}", JUDGE, at)
+        elif contest.role == "rollback":
+            reason = f"{standing.live.champion} stays, the way back is closed: {summary(state)}"
+            yield from standing.end(name, "retired", reason, JUDGE, at)
+        elif not better:
+            reason = f"not promoted ({state.reason}): {summary(state)}"
+            yield from standing.end(name, "rejected", reason, JUDGE, at)
+        elif self._asks_first:
+            yield from standing.propose(contest, at)
         else:
-            reason = f"{self._live.champion} stays, the way back is closed: {_summary(state)}"
-            yield from self._end(name, "retired", reason, "judge", at)
+            yield from standing.advance(contest, "", JUDGE, at)
 
     def _guarded(self, contest: Contest, at: datetime) -> Iterator[ModelEvent]:
         """The newer version is worse in a guard metric: it does not pass, or goes back."""
-        why = f"worse in the guard metric {', '.join(contest.broken)}"
-        if contest.role == "promotion":
-            reason = f"not promoted ({why}): {_summary(contest.state)}"
-            yield from self._end(contest.challenger, "rejected", reason, "judge", at)
-        elif self._policy.policy == "auto" and self._live.allows(contest.challenger, "champion"):
-            reason = f"rolled back ({self._live.champion} is {why}): {_summary(contest.state)}"
-            yield from self._promote(contest, reason, "judge", at)
-
-    def _alert(self, alert: Alert) -> None:
-        """A confirmed drift, once an episode: every contest counts its pairs anew."""
-        confirmed = alert.severity == "page" and alert.state == "open" and alert.cause in DRIFTS
-        if not (confirmed and self._policy.restart_on_drift) or alert.alert in self._alerts:
-            return
-        self._alerts = [*self._alerts[1 - MOST_ALERTS :], alert.alert]
-        self._dirty |= {name for name, contest in self._contests.items() if contest.restart()}
-
-    def _promote(
-        self, contest: Contest, reason: str, by: str, at: datetime
-    ) -> Iterator[ModelEvent]:
-        """`contest.challenger` becomes champion; the replaced one is watched, or out if it failed."""
-        name, before = contest.challenger, self._live.champion
-        yield self._step(name, "champion", reason, by, at, self._evidence(contest))
-        for other in [
-            c for c in self._contests.values() if c.role == "rollback" and c is not contest
-        ]:
-            gone = f"{name} replaced {before}: the way back is to {before} now"
-            yield from self._end(other.challenger, "retired", gone, by, at)
-        self._drop(name)
-        for other in list(self._contests.values()):
-            self._begin(other.challenger, other.role)  # pairs with another champion say nothing
-        if before is None:
-            return
+        standing, why = self._standing, f"worse in the guard metric {', '.join(contest.broken)}"
         if contest.role == "rollback":
-            yield from self._end(before, "rejected", f"replaced by {name} again: {reason}", by, at)
-        elif self._policy.watch_after > 0:
-            self._begin(before, "rollback")
+            reason = f"rolled back ({standing.live.champion} is {why}): {summary(contest.state)}"
+            yield from standing.promote(contest, reason, JUDGE, at)
         else:
-            yield from self._end(before, "retired", f"replaced by {name}", by, at)
+            reason = f"not promoted ({why}): {summary(contest.state)}"
+            yield from standing.end(contest.challenger, "rejected", reason, JUDGE, at)
+
+    @property
+    def _asks_first(self) -> bool:
+        """Whether a shadow that won waits for a person: `approve` asks after the canary, if any."""
+        policy = self._policy
+        return policy.policy == "propose" or (policy.policy == "approve" and not policy.canary)
+
+    def _tried(self, contest: Contest, worse: bool, at: datetime) -> Iterator[ModelEvent]:
+        """The end of a canary."""
+        standing, name = self._standing, contest.challenger
+        if worse:
+            better = f"{standing.live.champion} is better"
+            reason = f"stopped as a canary, {better}: {summary(contest.state)}"
+            yield from standing.end(name, "rejected", reason, JUDGE, at)
+        elif self._policy.policy == "approve":
+            yield from standing.propose(contest, at)
+        else:
+            yield from standing.advance(contest, "found no worse as a canary, ", JUDGE, at)
 
     def _model(self, event: Any) -> Iterator[ModelEvent]:
         """What others say: a new shadow, the first champion, a refused artefact."""
+        live = self._standing.live
         if not isinstance(event, ModelEvent) or event.by not in OTHERS:
             return
-        if event.state != "snapshot" and not self._live.allows(event.model, event.state):
+        if event.state != "snapshot" and not live.allows(event.model, event.state):
             return
-        self._live.apply(event)
+        live.apply(event)
         if event.state == "shadow":
             yield from self._make_room(event)
-            self._begin(event.model, "promotion")
+            self._standing.begin(event.model, "promotion")
         elif event.state in ("rejected", "retired"):
-            self._drop(event.model)
+            self._standing.drop(event.model)
 
     def _make_room(self, event: ModelEvent) -> Iterator[ModelEvent]:
         """With as many shadows as allowed, the one with the least evidence goes."""
-        rivals = [c for c in self._contests.values() if c.role == "promotion"]
+        rivals = [c for c in self._standing.contests.values() if c.role == "promotion"]
         if len(rivals) < self._policy.max_shadows:
             return
         weakest = min(rivals, key=lambda c: c.state.e_value)
         reason = (
             f"made room for {event.model} (at most {self._policy.max_shadows} shadows): "
-            f"{_summary(weakest.state)}"
+            f"{summary(weakest.state)}"
         )
-        yield from self._end(weakest.challenger, "rejected", reason, "judge", event.time)
+        yield from self._standing.end(weakest.challenger, "rejected", reason, JUDGE, event.time)
+
+    def _alerted(self, alert: Alert) -> Iterator[ModelEvent]:
+        """A confirmed drift, once an episode: every contest counts its pairs anew. A version that was
+        found faulty goes at once: no test of means is needed.
+        """
+        standing, name = self._standing, alert.evidence.get("model")
+        if alert.state != "open":
+            return
+        if alert.severity == "page" and alert.cause in DRIFTS and self._policy.restart_on_drift:
+            standing.restart(alert.alert)
+        if alert.kind not in FAULTS or not isinstance(name, str):
+            return
+        evidence = {"alert": alert.alert, "kind": alert.kind, **alert.evidence}
+        if name != standing.live.champion:
+            yield from standing.end(name, "rejected", alert.text, JUDGE, alert.time, evidence)
+        elif standing.previous is not None:
+            reason = f"rolled back: {alert.text}"
+            yield from standing.promote(standing.previous, reason, JUDGE, alert.time, evidence)
 
     def _command(self, control: Control) -> Iterator[ModelEvent]:
-        """`promote` and `rollback` by an operator.
+        """What an operator decides.
 
         Raises:
-            Reject: there is nothing to promote or to roll back to.
+            Reject: it cannot be done; the reason says what can.
         """
-        by = control.by or "an operator"
+        by, at = control.by or "an operator", control.time
+        why = control.reason or "no reason given"
         if control.command == "promote":
-            contest = self._contests.get(control.target or "")
-            if contest is None:
-                known = ", ".join(self._contests) or "none"
-                raise Reject(
-                    f"cannot promote {control.target}: it does not score beside the champion "
-                    f"(shadows: {known})", "no_such_shadow", "target",
-                )  # fmt: skip
-            reason = f"promoted by {by}: {control.reason or 'no reason given'}"
-            yield from self._promote(contest, reason, by, control.time)
+            contest = self._beside(control)
+            yield from self._standing.advance(contest, f"by {by} ({why}), ", by, at)
+        elif control.command == "reject":
+            name = self._beside(control).challenger
+            yield from self._standing.end(name, "rejected", f"rejected by {by}: {why}", by, at)
         elif control.command == "rollback":
-            previous = self._contests.get(self._live.previous or "")
-            if previous is None:
-                raise Reject(
-                    "cannot roll back: no earlier champion scores any more. Promote a shadow, or "
-                    "retrain", "no_way_back", "target",
-                )  # fmt: skip
-            reason = f"rolled back by {by}: {control.reason or 'no reason given'}"
-            yield from self._promote(previous, reason, by, control.time)
+            yield from self._undo(f"by {by}: {why}", by, at)
 
-    def _begin(self, name: str, role: Role) -> None:
-        self._contests[name] = Contest(name, role, self._problem)
-        self._dirty.add(name)
+    def _beside(self, control: Control) -> Contest:
+        contest = self._standing.contests.get(control.target or "")
+        if contest is None:
+            known = ", ".join(self._standing.contests) or "none"
+            raise Reject(
+                f"cannot {control.command} {control.target}: it does not score beside the champion "
+                f"(shadows: {known})", "no_such_shadow", "target",
+            )  # fmt: skip
+        return contest
 
-    def _drop(self, name: str) -> None:
-        if self._contests.pop(name, None) is not None:
-            self._dirty.add(name)
-
-    def _end(
-        self, name: str, state: Ending, reason: str, by: str, at: datetime
-    ) -> Iterator[ModelEvent]:
-        """`name` leaves the pool."""
-        contest = self._contests.get(name)
-        evidence = {} if contest is None else self._evidence(contest)
-        self._drop(name)
-        if self._live.allows(name, state):
-            yield self._step(name, state, reason, by, at, evidence)
-
-    def _step(
-        self,
-        name: str,
-        state: Ending,
-        reason: str,
-        by: str,
-        at: datetime,
-        evidence: dict[str, Any],
-    ) -> ModelEvent:
-        before = self._live.champion
-        event = ModelEvent(
-            model=name,
-            state=state,
-            time=at,
-            outcomes=self._outcomes,
-            parent=before,
-            reason=reason,
-            by=by,
-            champion=name if state == "champion" else before,
-            evidence=evidence,
-        )
-        self._live.apply(event)
-        return event
-
-    def _evidence(self, contest: Contest) -> dict[str, Any]:
-        return {
-            "against": self._live.champion,
-            "role": contest.role,
-            "metric": self._problem.metric,
-            **contest.state.as_dict(),
-            **({"guards": contest.guarded()} if self._policy.guards else {}),
-        }
-
-
-def _summary(s: GateState) -> str:
-    """The evidence in one line."""
-    if s.pairs == 0:
-        return "no pairs yet"
-    return (
-        f"mean gain {s.mean_gain:+.4g} ({s.low:.4g} to {s.high:.4g}) on {s.pairs:,} common events, "
-        f"e-value {s.e_value:.3g} of {1 / s.rule.alpha:.3g} needed"
-    )
+    def _undo(self, why: str, by: str, at: datetime) -> Iterator[ModelEvent]:
+        """Take back the last step: a canary ends, else the champion before is champion again."""
+        standing = self._standing
+        if standing.live.canary is not None:
+            yield from standing.end(standing.live.canary, "rejected", f"taken back {why}", by, at)
+        elif standing.previous is not None:
+            yield from standing.promote(standing.previous, f"rolled back {why}", by, at)
+        else:
+            raise Reject(
+                "cannot roll back: no earlier champion scores any more. Promote a shadow, or "
+                "retrain", "no_way_back", "target",
+            )  # fmt: skip

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from services.learner.probing import check_answers
 from shared.errors import Reject, UntrustedArtefact
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
@@ -20,6 +21,7 @@ from shared.models.port import Anchor
 from shared.models.rows import matrix
 from shared.models.said import unpack_many
 from shared.problem.spec import Problem
+from shared.registry.decisions import sealed
 from shared.registry.manifest import BlobRef, Manifest, read_manifest
 from shared.rejecting import rejected
 from shared.stage import Out, Record, Tools
@@ -156,10 +158,19 @@ class Learner:
         for offset, event in decided:
             if event.state == "shadow":
                 yield from self._join(event, offset, record)
-            elif event.state == "champion" and event.model in self._pool.versions:
-                self._pool.promote(event.model)
-            elif event.state in ("rejected", "retired") and event.model in self._pool.versions:
-                self._pool.drop_version(event.model)
+            elif event.model in self._pool.versions:
+                self._apply(event)
+
+    def _apply(self, event: ModelEvent) -> None:
+        """A step of a version that is in the pool."""
+        if event.state == "champion":
+            self._pool.promote(event.model)
+        elif event.state == "canary":
+            self._pool.expose(event.model)
+        elif event.state == "proposed":
+            self._pool.conceal(event.model)
+        elif event.state in ("rejected", "retired"):
+            self._pool.drop_version(event.model)
 
     def _join(self, event: ModelEvent, offset: int, record: Record) -> Iterator[Out]:
         """A shadow joins the pool, if it is new and its artefact is what the trainer signed."""
@@ -177,10 +188,12 @@ class Learner:
                 refused = msgspec.structs.replace(
                     event, state="rejected", reason=reason, by="learner"
                 )
-                yield Out(MODELS, refused, record)
+                yield Out(MODELS, sealed(refused, self._tools.signed), record)
 
     def _opened(self, event: ModelEvent) -> Anchor:
-        """Raises UntrustedArtefact: it is not what it says, or its classes are not the pool's."""
+        """Raises UntrustedArtefact: it is not what it says, or its classes are not the pool's, or it
+        gives no usable answer.
+        """
         data = self._tools.verified(event.blob or "", event.manifest or {}, event.model)
         theirs = [class_key(value) for value in read_manifest(event.manifest or {}).classes]
         if theirs != list(self._places)[: len(theirs)]:
@@ -188,7 +201,9 @@ class Learner:
                 f"{event.model} was made for the classes {', '.join(theirs)}; here they are "
                 f"{', '.join(self._places) or 'none'}"
             )
-        return anchor_from_bytes(data)
+        anchor = anchor_from_bytes(data)
+        check_answers(anchor, len(self._names), 1 if self._regression else max(2, len(theirs)))
+        return anchor
 
     def _born(self, record: Record) -> Out:
         outcome: Outcome = record.value
@@ -200,7 +215,7 @@ class Learner:
             by="learner",
             classes=list(self._classes),
         )
-        return Out(MODELS, event, record)
+        return Out(MODELS, sealed(event, self._tools.signed), record)
 
     def _snapshot(self, record: Record) -> Out:
         outcome: Outcome = record.value

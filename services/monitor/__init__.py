@@ -1,9 +1,9 @@
-"""Watches inputs, answers, errors, labels, rejections and silence; says what broke, once.
+"""Watches inputs, answers, errors, labels, rejections, versions and silence; says what broke, once.
 
 Invariants: a group of series has at most one open alert, and what is found meanwhile joins it; source
-breaks, errors and stopped labels page, moving features are evidence only; an alert names its cause,
-since when, and the features, strongest first; all that learned from the old champion's answers starts
-anew when the champion changes.
+breaks, errors, stopped labels and faulty versions page, moving features are evidence only; an alert
+names its cause, since when, and the features, strongest first; all that learned from the old
+champion's answers starts anew when the champion changes.
 """
 
 from services.monitor.core import Monitor

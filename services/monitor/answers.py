@@ -70,7 +70,9 @@ class Answers:
         return {"errors": self._errors, "said": self._said}
 
     def predicted(self, prediction: Prediction, time: datetime) -> Iterable[Found]:
-        """One answer."""
+        """One answer; one given in the champion's place is another version's."""
+        if prediction.champion is not None:
+            return ()
         if prediction.model != self.moment.model:
             self._begin()
             self.moment = AnswerMoment(model=prediction.model)

@@ -13,6 +13,7 @@ from services.monitor.answers import AnswerMoment, Answers
 from services.monitor.audits import skewed
 from services.monitor.episodes import Episode, Episodes, Found, Saved
 from services.monitor.inputs import Inputs, Moment
+from services.monitor.versions import Versions, VersionsMoment
 from shared.drift import Finding, Gap, Rates, name_cause
 from shared.errors import UntrustedArtefact
 from shared.messages.streams import ALERTS, AUDITS, EVENTS, OUTCOMES, PREDICTIONS, REJECTED
@@ -53,6 +54,7 @@ class _State(msgspec.Struct):
     inputs: Moment | None
     answers: AnswerMoment
     episodes: Saved
+    versions: VersionsMoment = msgspec.field(default_factory=VersionsMoment)
 
 
 class Monitor:
@@ -63,6 +65,7 @@ class Monitor:
         self._budget = float(problem.drift.expected_run_length)
         self._inputs: Inputs | None = None
         self._answers = Answers(problem)
+        self._versions = Versions()
         self._labels = Gap(problem.drift.label_gap)
         self._rejects = Rates(1)
         self._accepted = 0  # predictions that `_rejects` is still to be told
@@ -101,6 +104,8 @@ class Monitor:
             self._episodes.add(found, at)
         for found in self._answers.predicted(prediction, time):
             self._episodes.add(found, at)
+        for found in self._versions.predicted(prediction, time):
+            self._episodes.add(found, at, delay=0)
         self._accepted += 1
         if self._labels.event():
             self._episodes.add(_stopped(self._labels.waiting, time), at, delay=0)
@@ -223,7 +228,7 @@ class Monitor:
         moment = self._inputs.moment if self._inputs else None
         state = _State(
             self._at, self._feature_set, self._last, self._look_at,
-            moment, self._answers.moment, self._episodes.save(),
+            moment, self._answers.moment, self._episodes.save(), self._versions.moment,
         )  # fmt: skip
         entries = {"state": msgspec.msgpack.encode(state)}
         entries |= {name: array.tobytes() for name, array in self._arrays().items()}
@@ -240,6 +245,7 @@ class Monitor:
         self._last, self._look_at = state.last, state.look_at
         self._answers.moment = state.answers
         self._episodes.load(state.episodes)
+        self._versions.moment = state.versions
         if state.inputs is not None:
             drift = self._problem.drift
             self._inputs = Inputs(state.inputs.names, drift.reference, self._budget)

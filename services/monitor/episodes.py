@@ -17,6 +17,7 @@ CauseClass = Literal[
     "data_quality",
     "silence",
     "untrusted_artefact",
+    "model_fault",
 ]
 
 COLLECT_EVENTS = 5

@@ -1,10 +1,13 @@
 """Features in, predictions out; the model changes only between two calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from services.scorer.canary import Exposed, Share
 from shared.errors import Reject, UntrustedArtefact
 from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
@@ -14,7 +17,7 @@ from shared.models.arrival import pack_arrival
 from shared.models.codec import from_bytes
 from shared.models.live import LiveModel, fresh
 from shared.models.packed import pack, unpack
-from shared.models.port import Verdict
+from shared.models.port import F64, Verdict
 from shared.models.rows import matrix
 from shared.models.said import pack_many
 from shared.problem.spec import Problem
@@ -22,7 +25,17 @@ from shared.registry.manifest import read_manifest
 from shared.rejecting import rejected
 from shared.stage import Out, Record, Tools
 
-Answer = tuple[Value | None, dict[str, float] | None]
+
+class Answer(NamedTuple):
+    """What a version says of one event."""
+
+    value: Value | None
+    probabilities: dict[str, float] | None
+    interval: tuple[float, float] | None = None
+
+
+NOTHING = Answer(None, None)
+"""Of a version whose numbers are none (NaN, infinite)."""
 
 _DIGITS = 6
 """Published probabilities are rounded: what is judged is what was published."""
@@ -35,6 +48,7 @@ class _State(msgspec.Struct):
     snapshot: ModelEvent | None = None
     offered: ModelEvent | None = None
     offset: int = -1
+    exposed: Exposed = msgspec.field(default_factory=Exposed)
 
 
 class Scorer:
@@ -51,6 +65,7 @@ class Scorer:
         self._names = FeatureSet(problem).names
         self._model = fresh(problem, len(self._names))
         self._beside_learner = False
+        self._share = Share(problem.name, problem.promotion.canary)
         self._state = _State()
         self._loaded: ModelEvent | None = None
 
@@ -69,12 +84,14 @@ class Scorer:
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """What came lately, and which snapshot is at hand (beside a learner: neither)."""
         arrivals = self._model.pool.bank.arrivals
+        self._state.exposed = self._share.exposed
         self._state.arrivals = b"" if self._beside_learner else pack(arrivals.snapshot())
         yield "state", msgspec.msgpack.encode(self._state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
         self._state = msgspec.msgpack.decode(entries["state"], type=_State)
+        self._share.exposed = self._state.exposed
         if self._state.arrivals:
             self._model.pool.bank.arrivals.restore(unpack(self._state.arrivals))
 
@@ -137,41 +154,70 @@ class Scorer:
         )
         arrival = pack_arrival(scored.arrival)
         answers = {version: self._answers(v) for version, v in scored.by_version.items()}
-        champion = answers.pop(pool.champion)
-        interval = scored.by_version[pool.champion].interval
-        intervals = [None] * len(run) if interval is None else list(map(tuple, interval.tolist()))
-        for row, record in enumerate(run):
+        speakers = self._speakers([record.value for record in run], answers)
+        for row, (record, speaker) in enumerate(zip(run, speakers, strict=True)):
             features: Features = record.value
-            value, probabilities = champion[row]
+            answer = answers[speaker][row]
             prediction = Prediction(
                 id=features.id,
                 time=features.time,
-                prediction=value,
-                model=pool.champion,
+                prediction=answer.value,
+                model=speaker,
                 features=features.features,
                 feature_set=features.feature_set,
                 key=features.key,
                 source=features.source,
-                probabilities=probabilities,
-                interval=intervals[row],
-                shadow={v: _shadow(*rows[row]) for v, rows in answers.items()} or None,
+                probabilities=answer.probabilities,
+                interval=answer.interval,
+                shadow={v: _shadow(rows[row]) for v, rows in answers.items() if v != speaker}
+                or None,
                 said=said[row],
                 arrival=arrival[row],
+                champion=None if speaker == pool.champion else pool.champion,
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 
+    def _speakers(
+        self, run: Sequence[Features], answers: Mapping[str, Sequence[Answer]]
+    ) -> list[str]:
+        """Whose answer each event gets: the champion's, or the canary's. Where that is no number, the
+        champion stands in, else the oldest shadow that has one; never a canary beyond its share.
+        """
+        pool = self._model.pool
+        speakers = [pool.champion] * len(run)
+        for row in self._share.chosen(pool.canary, run):
+            speakers[row] = pool.canary or pool.champion
+        others = [v for v in answers if v not in (pool.champion, pool.canary)]
+        for row, speaker in enumerate(speakers):
+            if answers[speaker][row] is NOTHING:
+                able = (v for v in (pool.champion, *others) if answers[v][row] is not NOTHING)
+                speakers[row] = next(able, pool.champion)
+        return speakers
+
     def _answers(self, verdict: Verdict) -> list[Answer]:
-        """For each row the class with the largest probability and all of them, or the number."""
+        """For each row the class with the largest probability and all of them, or the number; `NOTHING`
+        where the model's numbers are none.
+        """
+        mean, ends = verdict.mean, verdict.interval
         if self._regression:
-            return [(value, None) for (value,) in verdict.mean.tolist()]
+            intervals = repeat(None) if ends is None else map(tuple, ends.tolist())
+            rows = [Answer(v, None, i) for (v,), i in zip(mean.tolist(), intervals, strict=False)]
+        else:
+            rows = self._classified(mean)
+        if np.isfinite(mean).all():
+            return rows
+        whole = np.isfinite(mean)
+        return [row if whole[i].all() else NOTHING for i, row in enumerate(rows)]
+
+    def _classified(self, mean: F64) -> list[Answer]:
         classes = self._model.classes
         keys = [class_key(value) for value in classes]
-        rounded = np.round(verdict.mean[:, : len(keys)], _DIGITS).tolist()
+        rounded = np.round(mean[:, : len(keys)], _DIGITS).tolist()
         named = [dict(zip(keys, row, strict=True)) for row in rounded]
         if not classes:
-            return [(None, row) for row in named]
-        best = verdict.mean[:, : len(classes)].argmax(axis=1).tolist()
-        return [(classes[place], row) for place, row in zip(best, named, strict=True)]
+            return [Answer(None, row) for row in named]
+        best = mean[:, : len(classes)].argmax(axis=1).tolist()
+        return [Answer(classes[place], row) for place, row in zip(best, named, strict=True)]
 
 
 def _outcomes(snapshot: ModelEvent) -> int:
@@ -179,7 +225,7 @@ def _outcomes(snapshot: ModelEvent) -> int:
     return read_manifest(snapshot.manifest or {}).end
 
 
-def _shadow(value: Value | None, probabilities: dict[str, float] | None) -> dict[str, object]:
-    if probabilities is None:
-        return {"prediction": value}
-    return {"prediction": value, "probabilities": probabilities}
+def _shadow(answer: Answer) -> dict[str, object]:
+    if answer.probabilities is None:
+        return {"prediction": answer.value}
+    return {"prediction": answer.value, "probabilities": answer.probabilities}

@@ -10,6 +10,7 @@ import msgspec
 from shared.messages.streams import JOBS, MODELS, OUTCOMES
 from shared.messages.types import Control, Job, ModelEvent
 from shared.problem.spec import Problem
+from shared.registry.decisions import sealed
 from shared.stage import Out, Record, Tools
 
 
@@ -108,9 +109,10 @@ class Trainer:
             return
         yield Out(JOBS, _step(job, "trained", at, result["summary"]), record, job.job)
         done = _step(job, result["state"], at, result["reason"], board)
-        yield Out(JOBS, done, record, job.job)
+        yield Out(JOBS, sealed(done, self._tools.signed), record, job.job)
         if result["state"] == "accepted":
-            yield Out(MODELS, self._shadow(job, result, at), record, version_of(job))
+            shadow = sealed(self._shadow(job, result, at), self._tools.signed)
+            yield Out(MODELS, shadow, record, version_of(job))
 
     def _with_looks(self, board: dict[str, Any]) -> dict[str, Any]:
         """The evidence, with how many jobs have looked at any of the rows held back, this one included:

@@ -135,7 +135,7 @@ class _Fit:
             reason=reason(race, best.name),
             summary=self._summary(trials, best),
             board=evidence,
-            parent=self.data.rows[-1].model,
+            parent=self.data.rows[-1].champion or self.data.rows[-1].model,
             classes=list(self.shape.classes),
         )
         if race.accepted:

@@ -60,6 +60,7 @@ def to_table(records: Sequence[Prediction], first_offset: int, value: pa.DataTyp
     columns["said"] = _texts(records, "said")
     columns["arrival"] = _texts(records, "arrival")
     columns["scored_at"] = _times(records, "scored_at")
+    columns["champion"] = _texts(records, "champion")
     outcomes = [record for record in records if isinstance(record, Outcome)]
     if outcomes:
         columns["label"] = _values((record.label for record in outcomes), value)

@@ -54,7 +54,9 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     `shadow` maps a challenger's version to what it would have said. `said` holds what the experts and
     the stackers' members said, for learning when the label comes (base64; `shared/models/said.py`),
     `arrival` how the event looked then, beside those before it (base64; `shared/models/arrival.py`).
-    `scored_at` is wall-clock time and takes no part in digests.
+    `scored_at` is wall-clock time and takes no part in digests. `champion` is there when another
+    version answers in its place: a canary, or a stand-in where the champion's numbers are none.
+    `shadow` holds what the champion said then.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     said: str | None = None
     arrival: str | None = None
     scored_at: datetime | None = None
+    champion: str | None = None
 
 
 class Outcome(Prediction, kw_only=True, gc=False):
@@ -153,6 +156,7 @@ class Alert(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
         "data_quality",
         "silence",
         "untrusted_artefact",
+        "model_fault",
     ]
     severity: Literal["page", "warn", "evidence"]
     state: Literal["open", "acknowledged", "resolved"]
@@ -169,7 +173,8 @@ class Job(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One retraining job; records of the same `job` id are its history.
 
     `start`/`end` are offsets of `outcomes` (end excluded): the dataset. `effective` is the outcome
-    count at which the result takes effect in an embedded replay (DESIGN section 5).
+    count at which the result takes effect in an embedded replay (DESIGN section 5). `signature`: on
+    verdicts, as on a model's step.
     """
 
     job: str
@@ -184,18 +189,20 @@ class Job(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     effective: int | None = None
     model: str | None = None
     evidence: dict[str, Any] = {}
+    signature: dict[str, str] | None = None
 
 
 class ModelEvent(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """A step in a model's life. `blob` is the content hash of its artefact or snapshot.
 
     `outcomes` is how many outcomes are included. `state`: `snapshot` (learner: everything live as of
-    `outcomes`), `shadow` (accepted offline, now scoring beside the champion), `champion`, `rejected`,
-    `retired`.
+    `outcomes`), `shadow` (accepted offline, now scoring beside the champion), `proposed` (won there,
+    waits for a person), `canary` (answers a share of the events), `champion`, `rejected`, `retired`.
+    `signature` covers all the rest of a decision (`shared/registry/decisions.py`).
     """
 
     model: str
-    state: Literal["snapshot", "shadow", "champion", "rejected", "retired"]
+    state: Literal["snapshot", "shadow", "proposed", "canary", "champion", "rejected", "retired"]
     time: datetime
     outcomes: int = 0
     blob: str | None = None
@@ -208,6 +215,7 @@ class ModelEvent(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     classes: list[Value] = []
     evidence: dict[str, Any] = {}
     manifest: dict[str, Any] | None = None
+    signature: dict[str, str] | None = None
 
 
 class Control(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -225,6 +233,7 @@ class Control(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
         "trained",
         "promote",
         "rollback",
+        "reject",
         "retrain",
         "cancel",
         "acknowledge",

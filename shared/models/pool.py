@@ -58,6 +58,7 @@ class Pool:
             version: Stacker(task, self.bank.names, self.bank.n_classes, self.bank.shares)
         }
         self.champion = version
+        self.canary: str | None = None
         self.layout = 0
         self.layouts = {0: self.bank.names}
         self._find_columns()
@@ -209,6 +210,7 @@ class Pool:
         """
         if version == self.champion:
             raise ValueError(f"version {version!r} is the champion: promote another one first")
+        self.conceal(version)
         del self.versions[version]
         heard = {name for stacker in self.versions.values() for name in stacker.names}
         for name in [name for name in self.bank.anchors if name not in heard]:
@@ -219,7 +221,19 @@ class Pool:
         """`version` answers from now on; the former champion stays as a shadow until dropped."""
         if version not in self.versions:
             raise ValueError(f"there is no version {version!r}; there are {list(self.versions)}")
+        self.conceal(version)
         self.champion = version
+
+    def expose(self, version: str) -> None:
+        """`version` is the canary from now on: the scorer gives it a share of the events."""
+        if version not in self.versions or version == self.champion:
+            raise ValueError(f"{version!r} is no shadow; there are {list(self.versions)}")
+        self.canary = version
+
+    def conceal(self, version: str) -> None:
+        """`version` answers no more as the canary, if it did."""
+        if self.canary == version:
+            self.canary = None
 
     def snapshot(self) -> State:
         """The whole state as plain arrays; `pool` holds JSON about its shape."""
@@ -230,6 +244,8 @@ class Pool:
             "layout": self.layout,
             "layouts": {str(number): list(names) for number, names in self.layouts.items()},
         }
+        if self.canary is not None:
+            about["canary"] = self.canary
         text = json.dumps(about, separators=(",", ":"), sort_keys=False)
         state: State = {"pool": np.frombuffer(text.encode(), np.uint8).copy()}
         state |= {f"bank/{name}": array for name, array in self.bank.snapshot().items()}
@@ -257,6 +273,7 @@ class Pool:
             stacker.restore(branch(arrays, f"stacker/{place}"))
             self.versions[version] = stacker
         self.champion = about["champion"]
+        self.canary = about.get("canary")
         self.layout = about["layout"]
         self.layouts = {int(number): tuple(n) for number, n in about["layouts"].items()}
         self._find_columns()

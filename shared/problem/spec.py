@@ -33,12 +33,14 @@ from shared.problem.inputs import (
     Task,
 )
 from shared.problem.origin import Source
+from shared.problem.promotion import Canary, Guard, Metric, Promotion
 from shared.problem.scalars import scalar_text
 from shared.problem.search import SearchSpec
 from shared.problem.selection import Selection
 
 __all__ = [
     "Calendar",
+    "Canary",
     "Check",
     "Decayed",
     "Duration",
@@ -47,10 +49,12 @@ __all__ = [
     "Feature",
     "FieldSpec",
     "FormulaKind",
+    "Guard",
     "LabelSpec",
     "Lags",
     "Name",
     "Part",
+    "Promotion",
     "Scalar",
     "SearchSpec",
     "Selection",
@@ -74,9 +78,6 @@ class ModelSpec(Part):
     """Outcomes between published snapshots."""
     publish_every: int = Field(256, ge=1)
     """The same where the scorer is another process than the learner: its freshness there."""
-
-
-Metric = Literal["accuracy", "log_loss", "mae", "rmse"]
 
 
 class Baseline(Part):
@@ -180,38 +181,6 @@ class Acceptance(Part):
     """Least mean gain in the metric's loss that the interval's lower end must exceed."""
     beat_baselines: bool = True
     max_latency_ms: float = Field(5.0, gt=0)
-
-
-class Guard(Part):
-    """A second metric: a version that is proved worse in it is not promoted, and is rolled back if it
-    was, whatever it gains in the declared one. `tolerance`: worse by so much is let pass, in the
-    units of `promotion.min_effect`.
-    """
-
-    metric: Metric
-    tolerance: float = Field(0.0, ge=0)
-
-
-class Promotion(Part):
-    """Shadow against champion on the same events, by an anytime-valid test."""
-
-    policy: Literal["auto", "propose", "approve"] = "auto"
-    alpha: float = Field(0.05, gt=0, lt=0.5)
-    min_effect: float = Field(0.01, gt=0)
-    """Smallest gain worth a switch; futility stops when less is evident. For accuracy in shares
-    (0.01: one point); for other metrics in units of a large difference (the 95 % quantile of the
-    first 256)."""
-    min_pairs: int = Field(2_048, ge=32)
-    """Twice what errors are known to come in runs of; better 8 times the longest regime (day, week)."""
-    max_pairs: int = Field(20_000, ge=64)
-    max_shadows: int = Field(2, ge=1)
-    guards: list[Guard] = Field([])
-    restart_on_drift: bool = True
-    """A page of drift starts the pairs of every contest anew: those before it are another world's."""
-    watch_after: int = Field(2_000, ge=0)
-    """Outcomes after a promotion during which the old champion stays in shadow for a rollback."""
-    rollback_pairs: int = Field(512, ge=32)
-    """As `min_pairs`, for going back."""
 
 
 class AuditSpec(Part):

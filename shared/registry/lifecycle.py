@@ -58,13 +58,24 @@ JOBS = Lifecycle(
 MODELS = Lifecycle(
     "models",
     "One version of the model. Records are on `models`; a `snapshot` there is no step. There is one "
-    "champion at any time: it leaves only when another one takes its place.",
+    "champion at any time: it leaves only when another one takes its place. One canary at most.",
     {
         (START, "champion"): "the pool that starts from nothing",
         (START, "shadow"): "accepted offline, scores beside the champion",
+        ("shadow", "proposed"): "better on the same events; a person decides",
+        ("shadow", "canary"): "better on the same events: answers a small share of them",
         ("shadow", "champion"): "promoted, or rolled back to",
-        ("shadow", "rejected"): "no better on the same events, or its artefact was refused",
+        (
+            "shadow",
+            "rejected",
+        ): "no better on the same events, faulty, or its artefact was refused",
         ("shadow", "retired"): "the time to roll back to it is over",
+        ("proposed", "canary"): "a person said yes: answers a small share of the events",
+        ("proposed", "champion"): "a person said yes",
+        ("proposed", "rejected"): "a person said no, or it is no better any more",
+        ("canary", "proposed"): "found no worse; a person decides",
+        ("canary", "champion"): "found no worse while it answered",
+        ("canary", "rejected"): "worse, faulty, or taken back",
         ("champion", "shadow"): "replaced; stays beside for a rollback",
     },
 )

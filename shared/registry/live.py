@@ -14,6 +14,10 @@ class Step(msgspec.Struct, frozen=True):
     was: str
 
 
+BESIDE = ("shadow", "proposed", "canary")
+"""States in which a version scores beside the champion."""
+
+
 class _Saved(msgspec.Struct):
     champion: str | None
     previous: str | None
@@ -41,11 +45,22 @@ class Live:
     @property
     def shadows(self) -> tuple[str, ...]:
         """Versions that score beside the champion, oldest first."""
-        return tuple(model for model, state in self.states.items() if state == "shadow")
+        return tuple(model for model, state in self.states.items() if state in BESIDE)
+
+    @property
+    def canary(self) -> str | None:
+        """The version that answers a share of the events."""
+        return next((model for model, state in self.states.items() if state == "canary"), None)
+
+    def been(self, model: str, state: str) -> bool:
+        """Whether `model` is or ever was in `state`."""
+        return any(s.event.model == model and s.event.state == state for s in self.history)
 
     def allows(self, model: str, state: str) -> bool:
         """Whether `model` may go to `state` now; decisions ask before they are written."""
-        return model != self.champion and MODELS.allows(self.states.get(model, START), state)
+        if model == self.champion or (state == "canary" and self.canary is not None):
+            return False
+        return MODELS.allows(self.states.get(model, START), state)
 
     def apply(self, event: ModelEvent) -> None:
         """Fold one event.
@@ -69,6 +84,8 @@ class Live:
     def _instead(self, model: str, was: str) -> str:
         if model == self.champion:
             return "the champion stays until another version becomes champion"
+        if self.canary is not None and "canary" in MODELS.after(was):
+            return f"{self.canary} is the canary, and there is one at a time"
         return f"from there it may go to: {', '.join(MODELS.after(was)) or 'nowhere'}"
 
     def _move(self, model: str, state: str) -> None:

@@ -14,6 +14,7 @@ from shared.messages.types import Alert, Control, ModelEvent, Outcome, Rejected
 from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
+from tests.kit.recorded import KEY
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -27,6 +28,10 @@ def problem(task: str = "binary", **promotion: Any) -> Problem:
         label=LabelSpec(field="y"),
         promotion=Promotion(**{"min_pairs": 512, **promotion}),
     )
+
+
+def judge_of(problem: Problem) -> Judge:
+    return Judge(problem, KEY.sign)
 
 
 def event(model: str, state: str, by: str = "trainer") -> Record:
@@ -53,7 +58,7 @@ def run(judge: Judge, *records: Record) -> list[ModelEvent]:
 
 
 def started(**promotion: Any) -> Judge:
-    judge = Judge(problem(**promotion))
+    judge = judge_of(problem(**promotion))
     assert run(judge, BORN, event("v2", "shadow")) == []
     return judge
 
@@ -126,7 +131,7 @@ def test_decisions_that_overtake_their_records_are_not_undone_by_them() -> None:
 
 
 def test_live_models_passed_in_memory_are_not_for_the_judge() -> None:
-    assert run(Judge(problem()), Record(MODELS, object())) == []
+    assert run(judge_of(problem()), Record(MODELS, object())) == []
 
 
 def test_pairs_are_only_first_labels_of_the_champions_answers() -> None:
@@ -164,7 +169,8 @@ def control(command: str, **more: Any) -> Record:
 def test_operators_promote_and_roll_back() -> None:
     judge = started(policy="approve")
     better = list(outcomes(3000, {"v1": 0.3, "v2": 0.1}, "v1"))
-    assert run(judge, *better) == []  # won, and waits for somebody's word
+    (step,) = run(judge, *better)  # won, and waits for somebody's word
+    assert (step.model, step.state, step.champion) == ("v2", "proposed", "v1")
     (step,) = run(judge, control("promote", target="v2", by="ada", reason="convinced"))
     assert (step.model, step.state, step.by) == ("v2", "champion", "ada")
     assert step.evidence["decision"] == "promote"
@@ -262,7 +268,7 @@ def test_losses_by_metric(metric: str, expected: float) -> None:
 
 
 def test_regression_is_judged_on_scaled_losses() -> None:
-    judge = Judge(problem("regression"))
+    judge = judge_of(problem("regression"))
     run(judge, BORN, event("v2", "shadow"))
     r, steps = np.random.default_rng(0), []
     for i in range(3000):
@@ -284,5 +290,5 @@ def test_the_contract_of_a_stage() -> None:
     records += [control("promote", target="v2"), control("promote", target="v7")]
     records += list(outcomes(2200, rates | {"v1": 0.05}, "v2", seed=1))
     guarded = problem(guards=[{"metric": "log_loss"}])
-    outs = check_stage(SERVICE, lambda: Judge(guarded), records, (1, 3, 400, 705, 900, 1500))
+    outs = check_stage(SERVICE, lambda: judge_of(guarded), records, (1, 3, 400, 705, 900, 1500))
     assert {o.value.state for o in outs if o.stream is MODELS} >= {"champion", "rejected"}
