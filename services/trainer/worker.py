@@ -31,7 +31,6 @@ from services.trainer.request import Answer, FitRequest, FitResult, Task, failed
 from shared.durable import write_durably
 from shared.errors import HeadraceError
 from shared.evaluation.baselines import replayed
-from shared.models.artefact import anchor_from_bytes
 from shared.models.port import Task as ModelTask
 from shared.models.prequential import compile_walk
 from shared.models.rows import matrix
@@ -40,6 +39,7 @@ from shared.problem.spec import Problem
 
 # scikit-learn takes both along: half of its imports, for nothing that a fit calls
 with without("pandas"), later("scipy.stats"):
+    from services.trainer.acceptance import rehearsed
     from services.trainer.fit import fit
 
 NICENESS = 10
@@ -151,25 +151,18 @@ def _fitted(task: Task) -> FitResult:
 
 
 def _checked(request: FitRequest, result: FitResult) -> FitResult:
-    """The safety limit on serving time, in CPU seconds of one row at a time."""
+    """What was accepted on held rows, on trial as the scorer would serve it."""
     if result.artefact is None:
         return result
-    anchor = anchor_from_bytes(result.artefact)
     rows = [outcome.features for outcome in rows_of(request.outcomes[-LATENCY_ROWS:])]
     x = np.ascontiguousarray(matrix(rows, request.features))
-    anchor.predict_many(x[:1])  # compiles
-    started = time.process_time()
-    for i in range(len(x)):
-        anchor.predict_many(x[i : i + 1])
-    took = (time.process_time() - started) / len(x)
-    result.board["one_row_seconds"] = took
-    most = Problem.model_validate_json(request.problem).acceptance.max_latency_ms
-    if took * 1000 <= most:
-        return result
-    return failed(
-        f"serving one event takes {took * 1000:.2f} ms of CPU; "
-        f"acceptance.max_latency_ms allows {most:g}"
-    )
+    problem = Problem.model_validate_json(request.problem)
+    width = 1 if problem.task == "regression" else max(2, len(result.classes))
+    evidence, why = rehearsed(result.artefact, x, width, problem.acceptance, time.process_time)
+    board = {**result.board, **evidence}
+    if why:
+        return FitResult(state="failed", reason=f"accepted, but {why}", board=board)
+    return msgspec.structs.replace(result, board=board)
 
 
 def _store(task: Task, result: FitResult) -> None:

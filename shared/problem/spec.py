@@ -181,6 +181,9 @@ class Acceptance(Part):
     """Least mean gain in the metric's loss that the interval's lower end must exceed."""
     beat_baselines: bool = True
     max_latency_ms: float = Field(5.0, gt=0)
+    """CPU time that the model may take for one event, in the form in which it is served."""
+    max_model_mb: float = Field(32.0, gt=0)
+    """Memory that it may take in every scorer."""
 
 
 class AuditSpec(Part):
