@@ -209,7 +209,11 @@ def test_keys_are_rotated_and_revoked(tmp_path: Path) -> None:
         wiring.open_keys(Settings(revoked_keys=both.signer.key_id), tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", SIGNER.public_pem[:60], generate_key()])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"garbage", SIGNER.public_pem[:60], generate_key()],
+    ids=["empty", "garbage", "cut", "private"],
+)
 def test_a_bundle_without_keys_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "trusted.pem").write_bytes(content)
     with pytest.raises(Fatal, match="key"):
