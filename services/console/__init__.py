@@ -10,6 +10,7 @@ from shared.messages.streams import (
     AUDITS,
     CONTROL,
     JOBS,
+    LABEL_REQUESTS,
     MODELS,
     OUTCOMES,
     PREDICTIONS,
@@ -27,7 +28,7 @@ def _build(problem: Problem, tools: Tools) -> Stage:
 
 SERVICE = Service(
     name="console",
-    reads=(REJECTED, PREDICTIONS, OUTCOMES, ALERTS, JOBS, MODELS, AUDITS, CONTROL),
+    reads=(REJECTED, PREDICTIONS, OUTCOMES, LABEL_REQUESTS, ALERTS, JOBS, MODELS, AUDITS, CONTROL),
     writes=(),
     scale="per-problem",
     place=120,

@@ -14,6 +14,7 @@ from services.console.profiles import Profiles
 from services.console.spread import Spread
 from services.console.summary import summary
 from services.console.timeline import Point, Timeline
+from services.console.wanted import Wanted
 from shared.errors import Reject
 from shared.features.feature_set import FeatureSet
 from shared.messages.codec import encode
@@ -21,6 +22,7 @@ from shared.messages.streams import (
     ALERTS,
     AUDITS,
     JOBS,
+    LABEL_REQUESTS,
     MODELS,
     OUTCOMES,
     PREDICTIONS,
@@ -81,6 +83,7 @@ class Board:
         self.ledger = Ledger()
         self.audits = Audits()
         self.profiles = Profiles(names, problem.profile.tile)
+        self.wanted = Wanted()
         self.live = Live()
         self.fresh: LiveModel | None = None
         self.counts = Counts()
@@ -100,6 +103,7 @@ class Board:
             MODELS: self._model,
             REJECTED: self._rejected,
             AUDITS: self.audits.take,
+            LABEL_REQUESTS: self.wanted.asked,
         }
 
     @property
@@ -130,6 +134,7 @@ class Board:
         yield from self.ledger.changes()
         yield from self.audits.changes()
         yield from self.profiles.changes()
+        yield from self.wanted.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -147,6 +152,7 @@ class Board:
         self.ledger.restore(entries)
         self.audits.restore(entries)
         self.profiles.restore(entries)
+        self.wanted.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -184,6 +190,7 @@ class Board:
 
     def _outcome(self, outcome: Outcome) -> None:
         counts = self.counts
+        self.wanted.labelled(outcome)
         if outcome.revision:
             counts.corrections += 1
             return

@@ -55,6 +55,10 @@ class Pages:
         """The whole page."""
         return self._render("page.html", view, host)
 
+    def label(self, view: View, host: str) -> str:
+        """The page on which people answer requests for labels."""
+        return self._render("label.html", view, host)
+
     def panels(self, view: View, host: str) -> dict[str, str]:
         """The parts that change, by name."""
         return {name: self._render(f"{name}.html", view, host) for name in PANELS}

@@ -115,6 +115,10 @@ def _show(app: FastAPI, pane: Pane, frames: Frames, pages: Pages) -> None:
     def page(request: Request) -> str:
         return pages.page(_seen(pane), request.url.netloc)
 
+    @app.get("/label", response_class=HTMLResponse)
+    def label(request: Request) -> str:
+        return pages.label(_seen(pane), request.url.netloc)
+
     @app.get("/live")
     def live(request: Request) -> StreamingResponse:
         stream = changes(request, pane, frames)
@@ -165,6 +169,7 @@ def _twins(app: FastAPI, pane: Pane) -> None:
         "models": lambda view: view.models,
         "swaps": lambda view: view.summary["swaps"],
         "audit": lambda view: view.summary["audit"],
+        "label_requests": lambda view: view.wanted,
         "rejected": lambda view: {"groups": view.groups, "newest": view.rejected},
     }
 

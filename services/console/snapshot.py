@@ -23,6 +23,7 @@ from services.console.panels import (
 )
 from services.console.profiles import Snapshot
 from services.console.view import ScoreRow, figures, score_rows
+from services.console.wanted import WantedCard, wanted_cards
 from services.console.words import Figure, count, moment
 
 
@@ -51,6 +52,7 @@ class View(msgspec.Struct, frozen=True):
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
     audit: AuditCard
+    wanted: list[WantedCard]
     summary: dict[str, Any]
     profiles: Snapshot
     references: dict[str, str]
@@ -89,6 +91,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
         audit=audit_card(board.audits, board.problem),
+        wanted=wanted_cards(board.wanted, board.problem),
         summary=board.summary(),
         profiles=board.profiles.snapshot(),
         references=references(board.live),

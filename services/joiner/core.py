@@ -6,11 +6,12 @@ from math import isfinite
 
 import msgspec
 
+from services.joiner.requests import Requests
 from shared.errors import Reject
 from shared.messages.cloudevents import plain_label
 from shared.messages.codec import decode
 from shared.messages.labels import class_key
-from shared.messages.streams import LABELS, OUTCOMES, PREDICTIONS, REJECTED
+from shared.messages.streams import LABEL_REQUESTS, LABELS, OUTCOMES, PREDICTIONS, REJECTED
 from shared.messages.types import Control, Label, Outcome, Prediction, Value
 from shared.problem.spec import Problem
 from shared.rejecting import rejected
@@ -47,6 +48,7 @@ class Joiner:
         self._early: Table[_Early] = Table("early", self._spec.early, _Early)
         self._done: Table[_Done] = Table("done", MOST_DONE, _Done)
         self._expired: Table[bool] = Table("expired", MOST_DONE, bool)
+        self._requests = Requests(problem.label)
         self._tables = (self._waiting, self._early, self._done, self._expired)
 
     @property
@@ -58,6 +60,7 @@ class Joiner:
         """Join; see the class."""
         for record in records:
             if record.stream is PREDICTIONS:
+                yield from self._asked(record, record.value.time)
                 yield from self._predicted(record)
             elif record.stream is LABELS:
                 try:
@@ -71,11 +74,13 @@ class Joiner:
         """Entries by table and id: a checkpoint costs what changed."""
         for table in self._tables:
             yield from table.changes()
+        yield "requests", str(self._requests.window).encode()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
         for table in self._tables:
             table.restore(entries)
+        self._requests.window = int(entries.get("requests", b"-1"))
 
     def _predicted(self, record: Record) -> Iterable[Out]:
         prediction: Prediction = record.value
@@ -164,12 +169,21 @@ class Joiner:
 
     def _controlled(self, record: Record) -> Iterator[Out]:
         control: Control = record.value
+        if control.command in ("tick", "end"):
+            yield from self._asked(record, control.time)
         if control.command == "tick" and self._spec.wait is not None:
             yield from self._expire(record, control.time - self._spec.wait)
         elif control.command == "end":
             for key, early in self._early.items():
                 self._early.pop(key)
                 yield self._unknown(early, record)
+
+    def _asked(self, record: Record, time: datetime) -> Iterator[Out]:
+        """When `time` is past a window: what is to be labelled of it, most informative first."""
+        if self._requests.passed(time):
+            waiting = (prediction for _, prediction in self._waiting.items())
+            for request in self._requests.close(waiting, time):
+                yield Out(LABEL_REQUESTS, request, record, request.key)
 
     def _expire(self, record: Record, before: datetime) -> Iterator[Out]:
         """Predictions from before `before` get the default label, or stay without one."""

@@ -18,13 +18,15 @@ class Stream(StrEnum):
     MODELS = "models"
     CONTROL = "control"
     AUDITS = "audits"
+    LABEL_REQUESTS = "label_requests"
     CHECKPOINTS = "checkpoints"
 
 
 EVENTS, LABELS, VALID, REJECTED = Stream.EVENTS, Stream.LABELS, Stream.VALID, Stream.REJECTED
 FEATURES, PREDICTIONS, OUTCOMES = Stream.FEATURES, Stream.PREDICTIONS, Stream.OUTCOMES
 ALERTS, JOBS, MODELS, CONTROL = Stream.ALERTS, Stream.JOBS, Stream.MODELS, Stream.CONTROL
-AUDITS, CHECKPOINTS = Stream.AUDITS, Stream.CHECKPOINTS
+AUDITS, LABEL_REQUESTS = Stream.AUDITS, Stream.LABEL_REQUESTS
+CHECKPOINTS = Stream.CHECKPOINTS
 
 RAW = frozenset({EVENTS, LABELS})
 """Streams that the outside writes: their bytes are kept as they came."""

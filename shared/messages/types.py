@@ -25,6 +25,27 @@ class Label(msgspec.Struct, omit_defaults=True, gc=False):
     revoked: bool = False
 
 
+class LabelRequest(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    """A label that would teach most: one of the budget of a window of event time, `rank` 1 the first.
+
+    `uncertainty`: 0 to 1 for classes, the interval's width for numbers. It is answered with an ordinary
+    label for `id`.
+    """
+
+    id: str
+    time: datetime
+    rank: int
+    uncertainty: float
+    start: datetime
+    end: datetime
+    model: str
+    prediction: Value | None
+    features: dict[str, float | None]
+    key: str | None = None
+    probabilities: dict[str, float] | None = None
+    interval: tuple[float, float] | None = None
+
+
 class Valid(msgspec.Struct, omit_defaults=True, gc=False):
     """An event that passed every check: declared fields coerced, others as they came."""
 

@@ -1,6 +1,7 @@
 """What a problem file's shape cannot say: names that exist, kinds that fit, bounds in order."""
 
 from collections.abc import Callable, Iterator, Set
+from datetime import timedelta
 from typing import get_args
 
 from shared.messages.types import Alert
@@ -104,6 +105,11 @@ def _source(problem: Problem) -> Iterator[Mistake]:
         yield from source_mistakes(problem.source)
 
 
+def _audit(problem: Problem) -> Iterator[Mistake]:
+    if problem.audit.window <= timedelta(0):
+        yield Mistake(("audit", "window"), "a window must be positive", "a duration such as 1d")
+
+
 _Check = Callable[[Problem], Iterator[Mistake]]
 _CHECKS: tuple[tuple[frozenset[str], _Check], ...] = (
     (frozenset({"events"}), fields_mistakes),
@@ -119,5 +125,6 @@ _CHECKS: tuple[tuple[frozenset[str], _Check], ...] = (
     (frozenset({"promotion"}), _promotion),
     (frozenset({"task", "evaluation", "promotion"}), _guards),
     (frozenset({"source"}), _source),
+    (frozenset({"audit"}), _audit),
 )
 """Each check, and the sections that it reads."""

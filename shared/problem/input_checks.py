@@ -214,6 +214,9 @@ def label_times_mistakes(problem: Problem) -> Iterator[Mistake]:
             key=True,
         )
     yield from _not_negative(label.delay, ("label", "delay"))
+    if label.requests is not None and label.requests.window <= timedelta(0):
+        path: Path = ("label", "requests", "window")
+        yield Mistake(path, "a window must be positive", "a duration such as 1d")
     if label.wait is not None:
         yield from _not_negative(label.wait, ("label", "wait"))
         if label.wait < label.delay:

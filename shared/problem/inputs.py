@@ -132,6 +132,19 @@ class Events(Part):
     """Keys whose past is kept; the one that was silent longest (event time) is forgotten first."""
 
 
+class LabelRequests(Part):
+    """Which labels to ask for (topic `label_requests`): in each window of event time the `budget`
+    predictions without a label about which the model was least sure.
+
+    `by` (classes): the margin between the two likeliest, the entropy of all, or how far the likeliest
+    is from 1. For numbers it is the width of the published interval.
+    """
+
+    budget: int = Field(ge=1, le=10_000)
+    window: Duration = timedelta(days=1)
+    by: Literal["margin", "entropy", "least_confidence"] = "margin"
+
+
 class LabelSpec(Part):
     """What is to be predicted, and how the truth arrives."""
 
@@ -150,3 +163,5 @@ class LabelSpec(Part):
     """How many corrections of one label are allowed."""
     early: int = Field(10_000, ge=0)
     """How many labels that arrive before their event are kept waiting."""
+    requests: LabelRequests | None = None
+    """Active learning: which labels to ask people for. None: none."""

@@ -1,8 +1,9 @@
-"""Code in the pages of docs/, as it stands there."""
+"""Code in the pages of docs/, as it stands there; how long a browser waits for a page of ours."""
 
 import re
 from pathlib import Path
 
+WAIT_MS = 20_000
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 
