@@ -11,6 +11,7 @@ from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
+from services.console.restated import Restated
 from services.console.spread import Spread
 from services.console.summary import summary
 from services.console.timeline import Point, Timeline
@@ -63,6 +64,7 @@ class _State(msgspec.Struct):
     recent: list[Point]
     delay_s: Spread
     delay_events: Spread
+    restated: Restated
 
 
 class Board:
@@ -84,6 +86,7 @@ class Board:
         self.audits = Audits()
         self.profiles = Profiles(names, problem.profile.tile)
         self.wanted = Wanted()
+        self.restated = Restated()
         self.live = Live()
         self.fresh: LiveModel | None = None
         self.counts = Counts()
@@ -127,7 +130,9 @@ class Board:
         if not self._changed:
             return
         self._changed = False
-        state = _State(self.counts, self._hash, self.recent, self.delay_s, self.delay_events)
+        state = _State(
+            self.counts, self._hash, self.recent, self.delay_s, self.delay_events, self.restated
+        )  # fmt: skip
         yield "board", msgspec.msgpack.encode(state)
         yield from self.contest.changes()
         yield from self.timeline.changes()
@@ -145,6 +150,7 @@ class Board:
             state = msgspec.msgpack.decode(entries["board"], type=_State)
             self.counts, self._hash, self.recent = state.counts, state.digest, state.recent
             self.delay_s, self.delay_events = state.delay_s, state.delay_events
+            self.restated = state.restated
         if "models" in entries:
             self.live = Live.load(entries["models"])
         self.contest.restore(entries)
@@ -191,6 +197,7 @@ class Board:
     def _outcome(self, outcome: Outcome) -> None:
         counts = self.counts
         self.wanted.labelled(outcome)
+        self.restated.take(outcome, self.contest.regression)
         if outcome.revision:
             counts.corrections += 1
             return

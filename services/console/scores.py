@@ -104,7 +104,7 @@ class Score(msgspec.Struct):
                 *(self.given, self.held, self.width),
             )
             return numbers.figures()
-        found = _class_figures(self.pairs, self.n, self.n - self.loss)
+        found = class_figures(self.pairs, self.n, self.n - self.loss)
         if self.log_n:
             found["log_loss"] = self.log_loss / self.log_n
         if self.bins:
@@ -113,7 +113,8 @@ class Score(msgspec.Struct):
         return found
 
 
-def _class_figures(pairs: dict[tuple[str, str], int], n: int, hits: float) -> dict[str, float]:
+def class_figures(pairs: dict[tuple[str, str], int], n: int, hits: float) -> dict[str, float]:
+    """Accuracy and kappa from counts of (true, said)."""
     place = {name: i for i, name in enumerate(sorted({name for pair in pairs for name in pair}))}
     metrics = ClassMetrics(len(place))
     metrics.sums[:2] = n, hits

@@ -22,7 +22,7 @@ from services.console.panels import (
     rejected_rows,
 )
 from services.console.profiles import Snapshot
-from services.console.view import ScoreRow, figures, score_rows
+from services.console.view import ScoreRow, figures, restated_text, score_rows
 from services.console.wanted import WantedCard, wanted_cards
 from services.console.words import Figure, count, moment
 
@@ -51,6 +51,7 @@ class View(msgspec.Struct, frozen=True):
     cards: dict[str, Facts]
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
+    restated: str
     audit: AuditCard
     wanted: list[WantedCard]
     summary: dict[str, Any]
@@ -90,6 +91,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         cards=facts_of(board),
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
+        restated=restated_text(board),
         audit=audit_card(board.audits, board.problem),
         wanted=wanted_cards(board.wanted, board.problem),
         summary=board.summary(),

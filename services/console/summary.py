@@ -24,6 +24,11 @@ def summary(board: "Board") -> dict[str, Any]:
             "predictions": counts.predictions,
             "outcomes": counts.outcomes,
             "metrics": figures[PUBLISHED],
+            "restated": {
+                "labels": board.restated.n,
+                "corrections": counts.corrections,
+                **board.restated.figures(board.contest.regression),
+            },
             "baselines": {name: figures[name] for name in board.contest.baselines},
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
             "jobs": [_told(row.job, row.steps) for _, row in ledger.jobs.items()],

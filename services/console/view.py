@@ -121,6 +121,18 @@ def figures(board: Board, rows: Sequence[ScoreRow]) -> list[Figure]:
     ]
 
 
+def restated_text(board: Board) -> str:
+    """The published figure by the labels as they stand now; empty while none was corrected."""
+    found = board.restated.figures(board.contest.regression)
+    if not board.counts.corrections or not found:
+        return ""
+    value = found["mae" if board.contest.regression else "accuracy"]
+    return (
+        f"By the labels as they stand now ({counted(board.counts.corrections, 'correction')} so far) "
+        f"published has {text(board, value)} of {counted(board.restated.n, 'label')}."
+    )
+
+
 def honesty(row: ScoreRow) -> str:
     """How far the published uncertainty can be trusted, in words; nothing where none was published."""
     found = row.figures

@@ -1,11 +1,12 @@
 """The label ledger: predictions wait for their labels, early labels wait for their predictions."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from math import isfinite
+from datetime import datetime, timedelta
 
 import msgspec
 
+from services.joiner.checks import LabelChecks
+from services.joiner.panel import Statement, label_time, merged, statement_of, told, verdict
 from services.joiner.requests import Requests
 from shared.errors import Reject
 from shared.messages.cloudevents import plain_label
@@ -14,6 +15,7 @@ from shared.messages.labels import class_key
 from shared.messages.streams import LABEL_REQUESTS, LABELS, OUTCOMES, PREDICTIONS, REJECTED
 from shared.messages.types import Control, Label, Outcome, Prediction, Value
 from shared.problem.spec import Problem
+from shared.problem.times import EPOCH
 from shared.rejecting import rejected
 from shared.stage import Out, Record
 from shared.table import Table
@@ -31,10 +33,13 @@ class _Early(msgspec.Struct):
 
 
 class _Done(msgspec.Struct):
-    """What became of an id. `outcome` is kept only where corrections are allowed."""
+    """What became of an id. `outcome` is kept only where corrections are allowed; `said` where several
+    labellers are weighed.
+    """
 
     label: str
     outcome: Outcome | None = None
+    said: list[Statement] = []
 
 
 class Joiner:
@@ -43,13 +48,16 @@ class Joiner:
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
         self._spec = problem.label
-        self._classes = {class_key(value): value for value in self._spec.classes or ()}
+        self._checks = LabelChecks(problem)
         self._waiting: Table[Prediction] = Table("waiting", MOST_WAITING, Prediction)
-        self._early: Table[_Early] = Table("early", self._spec.early, _Early)
+        self._early: Table[list[_Early]] = Table("early", self._spec.early, list[_Early])
         self._done: Table[_Done] = Table("done", MOST_DONE, _Done)
         self._expired: Table[bool] = Table("expired", MOST_DONE, bool)
+        self._votes: Table[list[Statement]] = Table("votes", MOST_DONE, list[Statement])
+        """Of predictions that wait although somebody spoke: all that was said is revoked."""
+        self._weighs = self._spec.conflict != "first"
         self._requests = Requests(problem.label)
-        self._tables = (self._waiting, self._early, self._done, self._expired)
+        self._tables = (self._waiting, self._early, self._done, self._expired, self._votes)
 
     @property
     def held(self) -> int:
@@ -88,69 +96,93 @@ class Joiner:
         if early is None:
             self._waiting.put(prediction.id, prediction)
             return ()
-        label = self._checked(decode(LABELS, early.value))
-        return [self._first(prediction, label, record, early.timestamp_ms)]
+        labels = [(self._checks(decode(LABELS, e.value)), e.timestamp_ms) for e in early]
+        if self._weighs:
+            said: list[Statement] = []
+            for label, at_ms in labels:
+                said = merged(said, statement_of(label, at_ms)) or said
+            return self._judged(prediction, said, record)
+        ((label, at_ms),) = labels
+        return [self._first(prediction, label.label, label_time(label, at_ms), record)]
 
     def _labelled(self, record: Record) -> Iterable[Out]:
         value = plain_label(record.value, record.headers)
-        label = self._checked(decode(LABELS, value))
+        label = self._checks(decode(LABELS, value))
         prediction = self._waiting.get(label.id)
+        at_ms = record.timestamp_ms
         if prediction is not None:
+            if self._weighs:
+                before = self._votes.get(label.id) or []
+                return self._judged(prediction, told(before, label, at_ms), record)
             if label.revoked:
                 raise Reject(f"the label of {label.id} is revoked before it came", "revoked")
             self._waiting.pop(label.id)
-            return [self._first(prediction, label, record, record.timestamp_ms)]
+            return [self._first(prediction, label.label, label_time(label, at_ms), record)]
         done = self._done.get(label.id)
         if done is not None:
-            return [self._corrected(done, label, record)]
+            weigh = self._reweighed if self._weighs else self._corrected
+            return weigh(done, label, record)
         if label.id in self._expired:
             raise Reject(
                 f"the label of {label.id} came after the wait of {self._spec.wait}", "late_label"
             )
-        if label.id in self._early:
+        return self._came_early(label, value, record)
+
+    def _came_early(self, label: Label, value: bytes, record: Record) -> Iterable[Out]:
+        before = self._early.get(label.id) or []
+        if before and not self._weighs:
             raise Reject(
                 f"a second label for {label.id}, which waits for its event", "label_twice"
             )
+        known = [statement_of(decode(LABELS, e.value), e.timestamp_ms) for e in before]
+        told(known, label, record.timestamp_ms)
         early = _Early(value, record.offset, record.timestamp_ms)
-        forgotten = self._early.put(label.id, early)
-        return () if forgotten is None else [self._unknown(forgotten, record)]
+        forgotten = self._early.put(label.id, [*before, early])
+        return [self._unknown(one, record) for one in forgotten or ()]
 
-    def _checked(self, label: Label) -> Label:
-        """The label with its class as declared, or its number finite and in range."""
-        if label.revoked:
-            return label
-        if label.label is None:
-            raise Reject(f"the label of {label.id} has no value", "label_missing", "label")
-        if self._problem.task != "regression":
-            if not self._classes:
-                return label
-            key = class_key(label.label)
-            if key not in self._classes:
-                known = ", ".join(self._classes)
-                raise Reject(
-                    f"{key} is not a class; the classes are {known}", "label_class", "label"
-                )
-            label.label = self._classes[key]
-            return label
-        return self._number(label)
-
-    def _number(self, label: Label) -> Label:
-        value = label.label
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-            raise Reject(f"the label {value!r} is not a number", "label_type", "label")
-        low, high = self._spec.range or (None, None)
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise Reject(f"the label {value} is outside {low} to {high}", "label_range", "label")
-        return label
-
-    def _first(self, prediction: Prediction, label: Label, record: Record, at_ms: int) -> Out:
-        at = label.time or datetime.fromtimestamp(at_ms / 1000, UTC)
-        outcome = _outcome(prediction, label.label, at, revision=0, default=False)
-        keep = outcome if self._spec.revisions else None
-        self._done.put(prediction.id, _Done(class_key(label.label), keep))
+    def _first(
+        self,
+        prediction: Prediction,
+        label: Value | None,
+        at: datetime,
+        record: Record,
+        said: Sequence[Statement] = (),
+    ) -> Out:
+        outcome = _outcome(prediction, label, at, revision=0, default=False)
+        keep = outcome if self._spec.revisions or self._weighs else None
+        self._done.put(prediction.id, _Done(class_key(label), keep, list(said)))
         return Out(OUTCOMES, outcome, record, prediction.key)
 
-    def _corrected(self, done: _Done, label: Label, record: Record) -> Out:
+    def _judged(
+        self, prediction: Prediction, said: list[Statement], record: Record
+    ) -> Iterable[Out]:
+        """What the labellers of a waiting prediction make of it."""
+        chosen = verdict(said, self._spec.conflict, self._spec.labellers)
+        if chosen is None:
+            self._waiting.put(prediction.id, prediction)
+            self._votes.put(prediction.id, said)
+            return ()
+        self._waiting.pop(prediction.id)
+        self._votes.pop(prediction.id)
+        at = EPOCH + timedelta(microseconds=chosen.at_us)
+        return [self._first(prediction, chosen.label, at, record, said)]
+
+    def _reweighed(self, done: _Done, label: Label, record: Record) -> Iterable[Out]:
+        """One statement more about what has an outcome; a new one only if the verdict changes."""
+        said = told(done.said, label, record.timestamp_ms)
+        chosen = verdict(said, self._spec.conflict, self._spec.labellers)
+        key = "" if chosen is None else class_key(chosen.label)
+        outcome = done.outcome
+        if key == done.label or outcome is None:
+            self._done.put(label.id, _Done(done.label, outcome, said))
+            return ()
+        at_us = max(statement.at_us for statement in said) if chosen is None else chosen.at_us
+        value = None if chosen is None else chosen.label
+        corrected = _revised(outcome, value, EPOCH + timedelta(microseconds=at_us))
+        self._done.put(label.id, _Done(key, corrected, said))
+        return [Out(OUTCOMES, corrected, record, corrected.key)]
+
+    def _corrected(self, done: _Done, label: Label, record: Record) -> Iterable[Out]:
         key = "" if label.revoked else class_key(label.label)
         if key == done.label:
             raise Reject(f"the label of {label.id} came twice", "label_twice")
@@ -161,11 +193,10 @@ class Joiner:
                 "(label.revisions in the problem file allows more)",
                 "label_revisions",
             )
-        at = label.time or datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
         value = None if label.revoked else label.label
-        corrected = _outcome(outcome, value, at, outcome.revision + 1, default=False)
+        corrected = _revised(outcome, value, label_time(label, record.timestamp_ms))
         self._done.put(label.id, _Done(key, corrected))
-        return Out(OUTCOMES, corrected, record, corrected.key)
+        return [Out(OUTCOMES, corrected, record, corrected.key)]
 
     def _controlled(self, record: Record) -> Iterator[Out]:
         control: Control = record.value
@@ -176,7 +207,7 @@ class Joiner:
         elif control.command == "end":
             for key, early in self._early.items():
                 self._early.pop(key)
-                yield self._unknown(early, record)
+                yield from (self._unknown(one, record) for one in early)
 
     def _asked(self, record: Record, time: datetime) -> Iterator[Out]:
         """When `time` is past a window: what is to be labelled of it, most informative first."""
@@ -190,12 +221,13 @@ class Joiner:
         while (oldest := self._waiting.oldest()) is not None and oldest[1].time <= before:
             key, prediction = oldest
             self._waiting.pop(key)
+            said = self._votes.pop(key) or []
             if self._spec.default is None:
                 self._expired.put(key, True)
                 continue
             outcome = _outcome(prediction, self._spec.default, record.value.time, 0, default=True)
-            keep = outcome if self._spec.revisions else None
-            self._done.put(key, _Done(class_key(self._spec.default), keep))
+            keep = outcome if self._spec.revisions or self._weighs else None
+            self._done.put(key, _Done(class_key(self._spec.default), keep, said))
             yield Out(OUTCOMES, outcome, record, prediction.key)
 
     def _unknown(self, early: _Early, cause: Record) -> Out:
@@ -204,6 +236,12 @@ class Joiner:
         label: Label = decode(LABELS, early.value)
         why = Reject(f"no event with the id {label.id} has come", "label_unknown_id", "id")
         return Out(REJECTED, rejected(record, self._problem.name, why), cause)
+
+
+def _revised(outcome: Outcome, label: Value | None, at: datetime) -> Outcome:
+    corrected = _outcome(outcome, label, at, outcome.revision + 1, default=False)
+    corrected.replaced = outcome.label
+    return corrected
 
 
 def _outcome(

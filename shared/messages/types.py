@@ -101,13 +101,15 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
 class Outcome(Prediction, kw_only=True, gc=False):
     """A prediction with its label: the training set, one totally ordered partition a problem.
 
-    `revision` is 0 for the first label, then counts corrections. `label` None: revoked.
+    `revision` is 0 for the first label, then counts corrections. `label` None: revoked. `replaced` is
+    the label that stood before a correction (None: none did).
     """
 
     label: Value | None = None
     labelled_at: datetime | None = None
     revision: int = 0
     default: bool = False
+    replaced: Value | None = None
 
 
 class Rejected(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):

@@ -214,6 +214,7 @@ def label_times_mistakes(problem: Problem) -> Iterator[Mistake]:
             key=True,
         )
     yield from _not_negative(label.delay, ("label", "delay"))
+    yield from _conflict_mistakes(problem)
     if label.requests is not None and label.requests.window <= timedelta(0):
         path: Path = ("label", "requests", "window")
         yield Mistake(path, "a window must be positive", "a duration such as 1d")
@@ -225,6 +226,21 @@ def label_times_mistakes(problem: Problem) -> Iterator[Mistake]:
                 "it is shorter than `delay`: every label would come too late",
                 "a duration longer than `delay`",
             )
+
+
+def _conflict_mistakes(problem: Problem) -> Iterator[Mistake]:
+    label = problem.label
+    numbers = problem.task == "regression"
+    if label.conflict == ("majority" if numbers else "median"):
+        write = "median" if numbers else "majority"
+        what = "numbers rarely agree" if numbers else "classes have no middle"
+        yield Mistake(("label", "conflict"), f"`{label.conflict}`: {what}", f"`{write}`")
+    if label.conflict == "priority" and not label.labellers:
+        path: Path = ("label", "conflict")
+        yield Mistake(path, "`priority` needs an order", "`labellers: [expert, crowd]` beside it")
+    if label.conflict != "first" and label.revisions:
+        text = f"with `conflict: {label.conflict}` corrections are not counted"
+        yield Mistake(("label", "revisions"), text, "no `revisions`", key=True)
 
 
 def _not_negative(value: timedelta, path: Path) -> Iterator[Mistake]:

@@ -163,5 +163,12 @@ class LabelSpec(Part):
     """How many corrections of one label are allowed."""
     early: int = Field(10_000, ge=0)
     """How many labels that arrive before their event are kept waiting."""
+    conflict: Literal["first", "newest", "priority", "majority", "median"] = "first"
+    """Which label stands where several came for one event. `first`: the first, then corrections in the
+    order of arrival (`revisions`). The others weigh what each labeller (`source`) said last, whatever
+    the order of arrival: the newest, the one of the labeller named first, the most frequent class, the
+    middle number."""
+    labellers: list[str] = []
+    """For `priority` and for ties, the most trusted first; who is not named comes after them."""
     requests: LabelRequests | None = None
     """Active learning: which labels to ask people for. None: none."""

@@ -143,11 +143,22 @@ def test_only_first_labels_count() -> None:
     board = folded(records)
     before = board.summary()["metrics"]
     first = values(records, OUTCOMES)[0]
-    changed = msgspec.structs.replace(first, label=1 - first.label, revision=1)
-    gone = msgspec.structs.replace(first, label=None, revision=2)
-    board.handle([Record(OUTCOMES, changed), Record(OUTCOMES, gone)])
+    changed = msgspec.structs.replace(
+        first, label=1 - first.label, revision=1, replaced=first.label
+    )
+    gone = msgspec.structs.replace(first, label=None, revision=2, replaced=changed.label)
+    restated = board.summary()["restated"]
+    assert restated["accuracy"] == pytest.approx(before["accuracy"])
+    assert restated["log_loss"] == pytest.approx(before["log_loss"])
+    assert view_of(board).restated == ""
+    board.handle([Record(OUTCOMES, changed)])
+    turned = board.summary()["restated"]["accuracy"] - before["accuracy"]
+    assert abs(turned) == pytest.approx(1 / board.counts.outcomes)
+    board.handle([Record(OUTCOMES, gone)])
     assert board.summary()["metrics"] == before
     assert board.counts.corrections == 2
+    assert board.summary()["restated"]["labels"] == board.counts.outcomes - 1
+    assert "2 corrections" in view_of(board).restated
 
 
 def test_an_answer_before_any_class_is_known_is_wrong() -> None:
