@@ -9,6 +9,7 @@ import msgspec
 
 from services.console.audits import Audits
 from services.console.contest import Contest
+from services.console.coverage import Coverage
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
 from services.console.restated import Restated
@@ -86,6 +87,7 @@ class Board:
         self.audits = Audits()
         self.profiles = Profiles(names, problem.profile.tile)
         self.wanted = Wanted()
+        self.coverage = Coverage(problem)
         self.restated = Restated()
         self.live = Live()
         self.fresh: LiveModel | None = None
@@ -140,6 +142,7 @@ class Board:
         yield from self.audits.changes()
         yield from self.profiles.changes()
         yield from self.wanted.changes()
+        yield from self.coverage.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -159,6 +162,7 @@ class Board:
         self.audits.restore(entries)
         self.profiles.restore(entries)
         self.wanted.restore(entries)
+        self.coverage.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -191,6 +195,7 @@ class Board:
             counts.last = prediction.time
         self.contest.predicted(prediction, counts.predictions)
         self.profiles.add(prediction)
+        self.coverage.predicted(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())
 
@@ -198,6 +203,7 @@ class Board:
         counts = self.counts
         self.wanted.labelled(outcome)
         self.restated.take(outcome, self.contest.regression)
+        self.coverage.labelled(outcome)
         if outcome.revision:
             counts.corrections += 1
             return

@@ -12,7 +12,7 @@ from services.console.snapshot import View
 from services.console.words import count, duration, number
 from shared.problem.spec import Problem
 
-PANELS = ("head", "scores", "alerts", "jobs", "models", "audit", "rejected")
+PANELS = ("head", "scores", "coverage", "alerts", "jobs", "models", "audit", "rejected")
 STATIC = Path(__file__).parent / "static"
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -168,6 +168,7 @@ def _twins(app: FastAPI, pane: Pane) -> None:
         "jobs": lambda view: view.summary["jobs"],
         "models": lambda view: view.models,
         "swaps": lambda view: view.summary["swaps"],
+        "coverage": lambda view: view.summary["coverage"],
         "audit": lambda view: view.summary["audit"],
         "label_requests": lambda view: view.wanted,
         "rejected": lambda view: {"groups": view.groups, "newest": view.rejected},

@@ -9,6 +9,7 @@ from services.console.card import Facts, facts_of
 from services.console.chart import chart
 from services.console.core import Board
 from services.console.data import references
+from services.console.coverage import CoverageRow, coverage_rows
 from services.console.panels import (
     AlertCard,
     JobCard,
@@ -52,6 +53,7 @@ class View(msgspec.Struct, frozen=True):
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
     restated: str
+    coverage: list[CoverageRow]
     audit: AuditCard
     wanted: list[WantedCard]
     summary: dict[str, Any]
@@ -92,6 +94,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
         restated=restated_text(board),
+        coverage=coverage_rows(board.coverage),
         audit=audit_card(board.audits, board.problem),
         wanted=wanted_cards(board.wanted, board.problem),
         summary=board.summary(),

@@ -33,6 +33,7 @@ def summary(board: "Board") -> dict[str, Any]:
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
             "jobs": [_told(row.job, row.steps) for _, row in ledger.jobs.items()],
             "swaps": [swap for _, swap in ledger.swaps.items()],
+            "coverage": board.coverage.summary(),
             "label_requests": board.wanted.summary(),
             "audit": audit_summary(board.audits),
             "champion": board.live.champion,

@@ -32,12 +32,17 @@ def consistency_mistakes(problem: Problem, broken: Set[str] = frozenset()) -> li
 
 def _rules(problem: Problem) -> Iterator[Mistake]:
     kinds: dict[str, FormulaKind] = dict.fromkeys(problem.feature_names, "number")
-    rules = problem.evaluation.rules
-    for index, rule in enumerate(rules):
-        path: Path = ("evaluation", "rules", index)
-        yield from formula_mistakes(rule.expression, kinds, (*path, "expression"), numeric=False)
-        if rule.name in [other.name for other in rules[:index]]:
-            yield Mistake((*path, "name"), f"`{rule.name}` names two rules", "another name")
+    evaluation = problem.evaluation
+    for section, parts in (("rules", evaluation.rules), ("slices", evaluation.slices)):
+        names = [part.name for part in parts]
+        for index, part in enumerate(parts):
+            path: Path = ("evaluation", section, index)
+            place = (*path, "expression")
+            yield from formula_mistakes(part.expression, kinds, place, numeric=False)
+            if part.name in names[:index]:
+                yield Mistake(
+                    (*path, "name"), f"`{part.name}` names two {section}", "another name"
+                )
 
 
 def _metric(problem: Problem) -> Iterator[Mistake]:

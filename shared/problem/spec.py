@@ -87,12 +87,22 @@ class Baseline(Part):
     expression: str
 
 
+class Slice(Part):
+    """A part of the events, watched by itself: where `expression` (over the features) is true."""
+
+    name: Name
+    expression: str
+
+
 class Evaluation(Part):
     """What counts as good. `window` is the number of recent outcomes in windowed figures."""
 
     metric: Metric | None = None
     window: int = Field(1_000, ge=10)
     rules: list[Baseline] = Field([])
+    slices: list[Slice] = Field([])
+    minimum_support: int = Field(30, ge=1)
+    """Labels below which no figure of a class or a slice is shown."""
     holdback: float = Field(0.2, gt=0.0, lt=0.9)
     """Share of a dataset's newest rows that a candidate sees once, for acceptance."""
 

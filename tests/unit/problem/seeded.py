@@ -137,6 +137,7 @@ SEEDED = [
     Seeded("zone: Europe/Berlin", "zone: ../../etc/passwd", "features[0].zone", "no time zone", "UTC"),
     Seeded("field: fare, by", "field: fair, by", "features[1].field", "`fair`", "`fare`"),
     Seeded("field: fare, by", "field: note, by", "features[1].field", "text", "fare"),
+    Seeded("  metric: accuracy", "  slices: [{name: dear, expression: far > 20}]", "evaluation.slices[0].expression", "far", "`fare`"),
     Seeded("wait: 2h", "conflict: median", "label.conflict", "no middle", "`majority`"),
     Seeded("wait: 2h", "conflict: priority", "label.conflict", "order", "labellers"),
     Seeded("delay: 30m\n", "conflict: newest\n  revisions: 2\n", "label.revisions", "not counted", "no `revisions`", 23),
