@@ -1,17 +1,24 @@
 """The whole electricity example, late and shuffled, through validator, featurizer and auditor."""
 
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pytest
 
+from services import discover
 from services.collector.replay import arrivals
 from services.collector.sources.table import rows_of
+from services.console.core import Board
+from services.featurizer.core import Featurizer
+from shared.blobs.memory import MemoryBlobs
 from shared.messages.streams import EVENTS, PREDICTIONS
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
+from shared.runtime.fuse import Fused
 from shared.stage import Record
+from tests.kit.recorded import filled, inputs_of, tools_over
 from tests.kit.runs import ELECTRICITY
 from tests.unit.auditor.test_auditor import audits, clean, compared, in_turn, served
 
@@ -59,3 +66,24 @@ def test_a_skew_is_named_within_one_window() -> None:
     bad = [audit for audit in found if audit.features]
     assert {row.feature for audit in bad for row in audit.features} == {"change_yesterday"}
     assert found.index(bad[0]) <= 1, "the first day has no half-hour of yesterday yet"
+
+
+@pytest.mark.slow
+def test_in_the_whole_system_the_skew_becomes_a_page() -> None:
+    """All services; only the featurizer's file says something else about one feature."""
+    spec = load_problem(ELECTRICITY)
+    other = problem(change_yesterday="nswdemand_lag_47 - nswdemand_lag_2")
+    services = [
+        replace(service, build=lambda _, tools: Featurizer(other))
+        if service.name == "featurizer" else service
+        for service in discover() if service.build is not None
+    ]  # fmt: skip
+    fused = Fused(services, spec, tools_over(lambda start, end: [], spec, MemoryBlobs()))
+    fused.restore({})
+    records = inputs_of(filled(spec, 170), fused)
+    fused.handle(records)
+    board = fused.stage("console")
+    assert isinstance(board, Board)
+    (alert,) = [a for a in board.summary()["alerts"] if a["kind"] == "feature_skew"]
+    assert [feature["feature"] for feature in alert["features"]] == ["change_yesterday"]
+    assert set(board.summary()["audit"]["features"]) == {"change_yesterday"}
