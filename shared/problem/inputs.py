@@ -1,4 +1,4 @@
-"""The problem file's sections on what comes in: events, their fields and checks, labels."""
+"""The problem file's sections on what comes in: events, their fields and checks, labels, and its audit."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -172,3 +172,15 @@ class LabelSpec(Part):
     """For `priority` and for ties, the most trusted first; who is not named comes after them."""
     requests: LabelRequests | None = None
     """Active learning: which labels to ask people for. None: none."""
+
+
+class AuditSpec(Part):
+    """How much of what was served is recomputed from raw events, and over how long it is reported.
+
+    `share` is a share of the keys, by hash. Where there are few (no key, or one of up to 16 declared
+    categories), and where a feature counts over all keys, every key is followed and `share` is one of
+    the events that are compared. 0: no audit.
+    """
+
+    share: float = Field(0.1, ge=0.0, le=1.0)
+    window: Duration = timedelta(days=1)

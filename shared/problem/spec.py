@@ -21,6 +21,7 @@ from shared.problem.derived import (
     Window,
 )
 from shared.problem.inputs import (
+    AuditSpec,
     Check,
     Duration,
     Events,
@@ -39,6 +40,7 @@ from shared.problem.search import SearchSpec
 from shared.problem.selection import Selection
 
 __all__ = [
+    "AuditSpec",
     "Calendar",
     "Canary",
     "Check",
@@ -194,18 +196,6 @@ class Acceptance(Part):
     """CPU time that the model may take for one event, in the form in which it is served."""
     max_model_mb: float = Field(32.0, gt=0)
     """Memory that it may take in every scorer."""
-
-
-class AuditSpec(Part):
-    """How much of what was served is recomputed from raw events, and over how long it is reported.
-
-    `share` is a share of the keys, by hash. Where there are few (no key, or one of up to 16 declared
-    categories), and where a feature counts over all keys, every key is followed and `share` is one of
-    the events that are compared. 0: no audit.
-    """
-
-    share: float = Field(0.1, ge=0.0, le=1.0)
-    window: Duration = timedelta(days=1)
 
 
 class ProfileSpec(Part):
