@@ -1,4 +1,4 @@
-"""The problem file's sections on what comes in: events, their fields and checks, labels, and its audit."""
+"""The problem file on what comes in: events, their fields and checks, labels, and its audit."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
