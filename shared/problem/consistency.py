@@ -1,6 +1,6 @@
 """What a problem file's shape cannot say: names that exist, kinds that fit, bounds in order."""
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import timedelta
 from typing import get_args
 
@@ -18,7 +18,7 @@ from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.origin import source_mistakes
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
 from shared.problem.search import search_mistakes
-from shared.problem.spec import FormulaKind, OnDrift, OnSchedule, Problem
+from shared.problem.spec import Baseline, FormulaKind, OnDrift, OnSchedule, Problem, Slice
 
 _CAUSES = get_args(Alert.__annotations__["cause"])
 
@@ -33,7 +33,11 @@ def consistency_mistakes(problem: Problem, broken: Set[str] = frozenset()) -> li
 def _rules(problem: Problem) -> Iterator[Mistake]:
     kinds: dict[str, FormulaKind] = dict.fromkeys(problem.feature_names, "number")
     evaluation = problem.evaluation
-    for section, parts in (("rules", evaluation.rules), ("slices", evaluation.slices)):
+    sections: tuple[tuple[str, Sequence[Baseline | Slice]], ...] = (
+        ("rules", evaluation.rules),
+        ("slices", evaluation.slices),
+    )
+    for section, parts in sections:
         names = [part.name for part in parts]
         for index, part in enumerate(parts):
             path: Path = ("evaluation", section, index)
