@@ -8,8 +8,8 @@ from services.console.audits import AuditCard, audit_card
 from services.console.card import Facts, facts_of
 from services.console.chart import chart
 from services.console.core import Board
-from services.console.data import references
 from services.console.coverage import CoverageRow, coverage_rows
+from services.console.data import references
 from services.console.panels import (
     AlertCard,
     JobCard,
