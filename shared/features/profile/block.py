@@ -69,13 +69,10 @@ class Block:
         self.moments[:, 0] = np.minimum(self.moments[:, 0], other.moments[:, 0])
         self.moments[:, 1] = np.maximum(self.moments[:, 1], other.moments[:, 1])
         self.counted[:, :2] += other.counted[:, :2]
-        for j in range(len(self.names)):
-            used, shift = other.bins[j]
-            absorb(
-                self.bins[j], self.keys[j], self.counts[j], self.counted[j], self.hashes[j],
-                shift, other.keys[j, :used], other.counts[j, :used],
-                other.hashes[j, : other.counted[j, 2]],
-            )  # fmt: skip
+        absorb(
+            self.counted, self.bins, self.keys, self.counts, self.hashes,
+            other.counted, other.bins, other.keys, other.counts, other.hashes,
+        )  # fmt: skip
         _merge_pairs(self.pairs, other.pairs)
 
     def column(self, name: str) -> Column:

@@ -56,19 +56,17 @@ def _coarsen(keys: I64, counts: I64, used: int) -> int:
 
 
 @njit(cache=True)
-def _count(
-    keys: I64, counts: I64, used: int, shift: int, key: np.int64, times: int
-) -> tuple[int, int]:
-    """Add `times` to the bin `key` (of this shift); the bins used then, and the shift."""
+def _count(keys: I64, counts: I64, used: int, shift: int, key: np.int64) -> tuple[int, int]:
+    """One more in the bin `key` (of this shift); the bins used then, and the shift."""
     at = _place(keys, used, key)
     if at < used and keys[at] == key:
-        counts[at] += times
+        counts[at] += 1
         return used, shift
     for i in range(used, at, -1):
         keys[i] = keys[i - 1]
         counts[i] = counts[i - 1]
     keys[at] = key
-    counts[at] = times
+    counts[at] = 1
     used += 1
     while used > BINS:
         used = _coarsen(keys, counts, used)
@@ -153,7 +151,7 @@ def _fold_column(
         squares += away * (x - mean)
         pattern = bits[row]
         key = pattern if pattern >= 0 else pattern ^ _BELOW_ZERO
-        used, shift = _count(keys, counts, used, shift, key >> shift, 1)
+        used, shift = _count(keys, counts, used, shift, key >> shift)
         held = _note(hashes, held, _hash(pattern))
     counted[1] += len(values) - (n - counted[0])
     counted[0], counted[2], bins[0], bins[1] = n, held, used, shift
@@ -180,27 +178,78 @@ def _fold_pair(xs: F64, ys: F64, pair: F64) -> None:
 
 @njit(cache=True)
 def absorb(
+    counted: I64,
     bins: I64,
     keys: I64,
     counts: I64,
-    counted: I64,
     hashes: U64,
-    shift: int,
+    other_counted: I64,
+    other_bins: I64,
     other_keys: I64,
     other_counts: I64,
     other_hashes: U64,
 ) -> None:
-    """Add another column's bins (of `shift`) and hashes to one column's."""
-    used, mine = bins[0], bins[1]
-    while mine < shift:
-        used = _coarsen(keys, counts, used)
-        mine += 1
-    for i in range(len(other_keys)):
-        key = other_keys[i] >> (mine - shift)
-        used, mine = _count(keys, counts, used, mine, key, other_counts[i])
-    bins[0], bins[1] = used, mine
-    for i in range(len(other_hashes)):
-        counted[2] = _note(hashes, counted[2], other_hashes[i])
+    """Add another block's bins and hashes to one block's, column by column; shapes as in `fold`."""
+    merged, times = np.empty(2 * BINS, np.int64), np.empty(2 * BINS, np.int64)
+    least = np.empty(HASHES, np.uint64)
+    for j in range(len(bins)):
+        mine, shift = bins[j, 1], other_bins[j, 1]
+        while mine < shift:
+            bins[j, 0] = _coarsen(keys[j], counts[j], bins[j, 0])
+            mine += 1
+        n, m = bins[j, 0], other_bins[j, 0]
+        used = _merge_bins(
+            merged,
+            times,
+            keys[j, :n],
+            counts[j, :n],
+            other_keys[j, :m],
+            other_counts[j, :m],
+            mine - shift,
+        )
+        while used > BINS:
+            used = _coarsen(merged, times, used)
+            mine += 1
+        keys[j, :used], counts[j, :used] = merged[:used], times[:used]
+        bins[j, 0], bins[j, 1] = used, mine
+        n, m = counted[j, 2], other_counted[j, 2]
+        held = _merge_hashes(least, hashes[j, :n], other_hashes[j, :m])
+        hashes[j, :held] = least[:held]
+        counted[j, 2] = held
+
+
+@njit(cache=True)
+def _merge_bins(
+    into: I64, times: I64, keys: I64, counts: I64, more: I64, more_counts: I64, cut: int
+) -> int:
+    """Two sorted lists of bins as one; those of `more` lose `cut` bits. How many there are."""
+    i, j, last = 0, 0, -1
+    while i < len(keys) or j < len(more):
+        if j == len(more) or (i < len(keys) and keys[i] <= more[j] >> cut):
+            key, count, i = keys[i], counts[i], i + 1
+        else:
+            key, count, j = more[j] >> cut, more_counts[j], j + 1
+        if last >= 0 and into[last] == key:
+            times[last] += count
+        else:
+            last += 1
+            into[last], times[last] = key, count
+    return last + 1
+
+
+@njit(cache=True)
+def _merge_hashes(into: U64, hashes: U64, more: U64) -> int:
+    """The smallest of two sorted lists, each once; how many."""
+    i, j, held = 0, 0, 0
+    while held < HASHES and (i < len(hashes) or j < len(more)):
+        if j == len(more) or (i < len(hashes) and hashes[i] <= more[j]):
+            value, i = hashes[i], i + 1
+        else:
+            value, j = more[j], j + 1
+        if held == 0 or into[held - 1] != value:
+            into[held] = value
+            held += 1
+    return held
 
 
 @njit(cache=True)

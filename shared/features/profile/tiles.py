@@ -115,11 +115,15 @@ class Tiles:
                 self._join(place, doubled)
 
     def _join(self, place: Place, doubled: Place) -> None:
+        """Older halves come first: alone in its double a half is that double."""
         self._settle()
         self._open = None
-        block = Block.unpack(self._packed.pop(place))
-        self._changed.add(place)
-        self._opened(doubled).absorb(block)
+        packed = self._packed.pop(place)
+        self._changed |= {place, doubled}
+        if doubled in self._packed:
+            self._opened(doubled).absorb(Block.unpack(packed))
+        else:
+            self._packed[doubled] = packed
 
     def _place(self, number: int) -> Place:
         """Where the tile `number` is kept: both halves of a double are doubled at the same moment."""
