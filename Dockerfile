@@ -29,11 +29,7 @@ ARG NUMBA_CPU_NAME=x86-64-v3
 ARG NUMBA_CPU_FEATURES=+avx2,+fma
 ENV NUMBA_CPU_NAME=${NUMBA_CPU_NAME} NUMBA_CPU_FEATURES=${NUMBA_CPU_FEATURES} \
     NUMBA_CACHE_DIR=/opt/headrace/kernels OMP_NUM_THREADS=1
-COPY examples/electricity examples/electricity
-# The models of both tasks, then a short run for the kernels of baselines, drift and features.
-RUN cd /tmp && python -m shared.models.warm \
- && python -c "import pyarrow.parquet as p; p.write_table(p.read_table('/build/examples/electricity/electricity.parquet').slice(0, 3000), '/tmp/some.parquet')" \
- && headrace run /build/examples/electricity/problem.yaml --events /tmp/some.parquet --data-dir /tmp/run --json > /dev/null
+RUN cd /tmp && python -m services.warming
 
 FROM ${PYTHON_IMAGE}
 ARG VERSION=0.1.0

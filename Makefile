@@ -3,7 +3,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 UV_VERSION := 0.13.8
-export NUMBA_CACHE_DIR := $(CURDIR)/.cache/numba
 export OMP_NUM_THREADS := 1
 unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest
@@ -25,7 +24,13 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --compile-bytecode --require-hashes -r requirements-dev.lock
 	@touch $@
 
-setup: $(VENV)/.runtime  ## a virtual environment with `headrace` in .venv/bin
+# Compiled once, before anything could do it twice; what changes later, whoever runs it compiles anew.
+$(VENV)/.kernels: $(VENV)/.runtime
+	@echo "Compiling the kernels for this machine, about a minute of CPU."
+	@$(BIN)/python -m services.warming
+	@touch $@
+
+setup: $(VENV)/.runtime $(VENV)/.kernels  ## a virtual environment with `headrace` in .venv/bin
 setup-dev: $(VENV)/.dev  ## the same with the tools for tests
 
 demo: setup  ## the whole loop on two and a half years of half-hours, about two minutes
@@ -39,7 +44,7 @@ test: setup-dev browser  ## everything that proves it works (CI runs this); with
 	$(PYTEST) tests/system tests/chaos --ignore-glob="*kafka*" -n 2 --dist loadfile --durations=15
 	$(PYTEST) $(wildcard tests/*/test_*kafka*.py) --durations=15
 
-check: setup-dev  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
+check: setup-dev $(VENV)/.kernels  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
 	@$(MAKE) --no-print-directory lint types imports
 	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" --ignore-glob="*kafka*" -n 2
 
@@ -99,3 +104,4 @@ lock: setup-dev  ## resolve the dependencies anew
 
 clean:  ## remove what was built
 	rm -rf $(VENV) .cache .headrace .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find services shared -name '*.nb[ic]' -delete

@@ -94,9 +94,7 @@ def show(race: Race, heat: Heat) -> None:
     longest = max((one["n"] for one in rows if "n" in one), default=0)
     rows.sort(key=lambda one: (one.get("n", 0) < longest, -one.get(best, 0.0)))  # whole ones first
     for one in rows:
-        name = (
-            one["model"] if one["settings"] == "defaults" else f"{one['model']}, {one['settings']}"
-        )
+        name = _name(one["model"], one["settings"])
         if "failed" in one:
             table.add_row(escape(f"{name} failed: {one['failed'][:40]}"))
             continue
@@ -128,10 +126,40 @@ def show_all(found: Sequence[Heat]) -> None:
         )
     if table.row_count:
         console.print(table)
+    _show_recoveries(console, found)
     ratio_of_all = error_ratio(found)
     if ratio_of_all is not None:
         console.print(f"Geometric mean of the error ratios: {ratio_of_all:.3f}")
     console.print(_MEANING, style="dim")
+
+
+def _show_recoveries(console: Console, found: Sequence[Heat]) -> None:
+    """Models by streams: rows until accuracy is back after an abrupt change."""
+    back: dict[str, dict[str, str]] = {}
+    streams = []
+    for heat in found:
+        for entry in heat.entries:
+            if entry.judged is None or entry.judged.recovery is None:
+                continue
+            if heat.stream.name not in streams:
+                streams.append(heat.stream.name)
+            rows, never = entry.judged.recovery
+            cell = {"recovery_events": rows, "never_recovered": never}
+            who = _name(entry.contestant.model, entry.contestant.settings)
+            back.setdefault(who, {})[heat.stream.name] = (
+                f"{_back(cell)}, at {entry.judged.value:.3f}"
+            )
+    if not back:
+        return
+    table = bench_table(
+        console, "Rows until accuracy is back after an abrupt change, and the accuracy"
+    )
+    table.add_column("model", no_wrap=True)
+    for name in streams:
+        table.add_column(escape(name), justify="right", no_wrap=True)
+    for who, cells in back.items():
+        table.add_row(escape(who), *(cells.get(name, "") for name in streams))
+    console.print(table)
 
 
 _MEANING = """
@@ -144,14 +172,18 @@ microseconds an event, predicting and learning; x: ours times this. MB: what the
 it. Width: of the interval, in the label's unit; it is to hold 90 % of the labels."""
 
 
+def _name(model: str, settings: str) -> str:
+    return model if settings == "defaults" else f"{model}, {settings}"
+
+
 def _title(race: Race, heat: Heat) -> str:
     stream = heat.stream
     kind = "regression" if stream.regression else f"{len(stream.classes)} classes"
     late = f", labels {race.delay:,} events late" if race.delay else ""
     seeds = f", mean of {race.seeds} seeds" if race.seeds > 1 else ""
-    return (
-        f"{stream.name}: {len(stream.x):,} rows, {stream.x.shape[1]} features, {kind}{late}{seeds}"
-    )
+    frames = ", peers with our view of the features" if race.frames else ""
+    size = f"{len(stream.x):,} rows, {stream.x.shape[1]} features"
+    return f"{stream.name}: {size}, {kind}{late}{seeds}{frames}"
 
 
 def bench_console() -> Console:

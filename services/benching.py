@@ -34,6 +34,9 @@ def learning(
     most_s: Annotated[
         float, typer.Option("--cap", min=0, help="CPU seconds a run may take; 0: no end.")
     ] = 300.0,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="Give the peers our view of the features too.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on standard output.")
     ] = False,
@@ -43,7 +46,7 @@ def learning(
     from shared.bench.learning import Race, heats
     from shared.bench.report import report
 
-    race = Race(data, _names(streams), target, rows, delay, seeds, _names(peers), most_s)
+    race = Race(data, _names(streams), target, rows, delay, seeds, _names(peers), most_s, frames)
     done = []
     for heat in heats(race, lambda line: typer.echo(line, err=True)):
         done.append(heat)

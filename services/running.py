@@ -18,7 +18,7 @@ from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
-from services.warming import make_warm
+from services.warming import warming
 from services.web import listening, looked_up, open_ways_in, served
 from shared.errors import UsageError
 from shared.problem.load import load_problem
@@ -106,8 +106,13 @@ def _drive(
     with stop_on_signals() as stop, page as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
-        make_warm(embedded.problem, terminal.say)
-        with Ticks(embedded.submit, live=source is None):
+        live = (
+            source is None
+        )  # a replay brings its labels along: it would wait at the first of them
+        with (
+            warming(embedded.problem, terminal.say, beside=live),
+            Ticks(embedded.submit, live=live),
+        ):
             embedded.run(source, stop, stay, turn)
         pane.refresh(embedded.board(), force=True)
     summary = embedded.board().summary()

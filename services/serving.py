@@ -1,6 +1,6 @@
 """`headrace serve`: from options to one process of the system, its health, its page."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from services.doctor import explaining
 from services.inspection import RUNS
 from services.process import Process
 from services.scheduler.shell import Ticks
-from services.warming import make_warm
+from services.warming import warming
 from shared.problem.load import load_problem
+from shared.problem.spec import Problem
 from shared.runtime.admin import serve_admin
 from shared.runtime.clock import elapsed_s
 from shared.runtime.freshness import Freshness
@@ -69,13 +70,27 @@ def serve(options: Options) -> None:
                     f"headrace: {process.group} for {problem.name}; health and metrics on "
                     f"http://{options.host}:{port}", err=True,
                 )  # fmt: skip
-                if {"scorer", "learner"} & set(options.names):
-                    process.health.ready("compiling, or loading what was compiled")
-                    make_warm(problem, lambda line: typer.echo(f"headrace: {line}", err=True))
-                process.run(source, stop, lambda: _show(process, pane, fresh))
+                with _compiled(process, problem, options.names):
+                    process.run(source, stop, lambda: _show(process, pane, fresh))
         finally:
             pane.close()
             process.close()
+
+
+def _compiled(
+    process: Process, problem: Problem, names: list[str]
+) -> AbstractContextManager[None]:
+    """A learner takes part when it is warm; a scorer at once: until it hears of a snapshot it answers
+    with a model that knows nothing, which needs little compiled code.
+    """
+    if not {"scorer", "learner"} & set(names):
+        return nullcontext()
+    process.health.ready("compiling, or loading what was compiled")
+    return warming(problem, _say, beside="learner" not in names)
+
+
+def _say(line: str) -> None:
+    typer.echo(f"headrace: {line}", err=True)
 
 
 def _show(process: Process, pane: Pane, fresh: Freshness) -> None:

@@ -3,7 +3,7 @@
 Peers run on their library's defaults, and again on what their authors recommend where that differs.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -22,6 +22,7 @@ OURS = "headrace"
 DEFAULTS, AUTHORS = "defaults", "authors'"
 ALWAYS = ("baselines", "arf", "srp", "levbag", "amf", "linear")
 OPTIONAL = "capymoa"
+_CAPYMOA = (("ARF", DEFAULTS, 10), ("ARF", AUTHORS, 100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +96,7 @@ def _classifiers(n_classes: int) -> Iterator[Contestant]:
         name = "linear_model.LogisticRegression"
         yield _river("logistic", "linear", DEFAULTS, name, seeded=False)
         yield _river("logistic", "linear", AUTHORS, name, seeded=False, step=0.1)
-    for model, settings, n_models in (
-        ("ARF", DEFAULTS, 10),
-        ("ARF", AUTHORS, 100),
-        ("SRP", DEFAULTS, 10),
-        ("LB", DEFAULTS, 10),
-    ):
-        yield _capymoa(model, settings, n_models)
+    yield from _capymoa_all((*_CAPYMOA, ("SRP", DEFAULTS, 10), ("LB", DEFAULTS, 10)))
 
 
 def _regressors() -> Iterator[Contestant]:
@@ -113,12 +108,7 @@ def _regressors() -> Iterator[Contestant]:
     name = "linear_model.LinearRegression"
     yield _river("linear", "linear", DEFAULTS, name, seeded=False)
     yield _river("linear", "linear", AUTHORS, name, seeded=False, intercept_lr=0.1)
-    for model, settings, n_models in (
-        ("ARF", DEFAULTS, 10),
-        ("ARF", AUTHORS, 100),
-        ("SOKNL", DEFAULTS, 10),
-    ):
-        yield _capymoa(model, settings, n_models)
+    yield from _capymoa_all((*_CAPYMOA, ("SOKNL", DEFAULTS, 10)))
 
 
 def _river(
@@ -130,6 +120,12 @@ def _river(
         return prepared(path, stream, {**arguments, "seed": seed} if seeded else arguments)
 
     return Contestant(f"river-{model}", family, settings, prepare, seeded)
+
+
+def _capymoa_all(rows: Iterable[tuple[str, str, int]]) -> Iterator[Contestant]:
+    """One a row: model, settings, members."""
+    for model, settings, n_models in rows:
+        yield _capymoa(model, settings, n_models)
 
 
 def _capymoa(model: str, settings: str, n_models: int) -> Contestant:

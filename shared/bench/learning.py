@@ -9,17 +9,19 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from shared.bench.contestants import Contestant, contestants
+from shared.bench.contestants import OURS, Contestant, contestants
 from shared.bench.course import Lap, go
 from shared.bench.judging import Judged, judge
-from shared.bench.streams import Stream, find_streams, read_stream
+from shared.bench.streams import Stream, find_streams, framed, read_stream
 
 _PRELOADED = ["shared.bench.learning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Race:
-    """What is run. `families`: who beside us (empty: all); `most_s`: CPU seconds a lap, 0: no end."""
+    """What is run. `families`: who beside us (empty: all); `most_s`: CPU seconds a lap, 0: no end;
+    `frames`: peers are given the pool's view of the features too.
+    """
 
     data: Path
     only: tuple[str, ...] = ()
@@ -29,6 +31,7 @@ class Race:
     seeds: int = 1
     families: tuple[str, ...] = ()
     most_s: float = 300.0
+    frames: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ def _lap(race: Race, path: Path, model: str, settings: str, seed: int) -> Lap:
     found = next(
         c for c in contestants(stream, race.families) if (c.model, c.settings) == (model, settings)
     )
+    if race.frames and found.family != OURS:
+        stream = framed(stream)
     with threadpool_limits(1):
         make = found.prepare(stream, seed)
         return go(make, stream, race.delay, found.block, race.most_s)

@@ -4,6 +4,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from shared.bench.contestants import OURS
 from shared.bench.judging import ahead
 from shared.bench.learning import Entry, Heat, Race, error_ratio, ours
 
@@ -28,6 +29,8 @@ def row(race: Race, heat: Heat, entry: Entry) -> dict[str, Any]:
         "settings": who.settings,
         "delay": race.delay,
     }
+    if race.frames and who.family != OURS:
+        found["frames"] = True
     if judged is None:
         return found | {"failed": entry.failed}
     found |= {"n": len(judged.losses), **judged.figures, "error": judged.error}

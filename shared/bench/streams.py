@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from shared.errors import UsageError
+from shared.models.arrival import Arrivals
 from shared.models.port import F64, Labels
 
 MOST_CLASSES = 100
@@ -103,6 +104,12 @@ def read_stream(path: Path, target: str = "", rows: int = 0) -> Stream:
     x = np.column_stack([_numbers(features[name]) for name in features.columns])
     changes = tuple(int(row) for row in about.get("drifts") or () if int(row) < len(table))
     return Stream(path.stem, np.ascontiguousarray(x), y, classes, changes)
+
+
+def framed(stream: Stream) -> Stream:
+    """Its features, and beside them the view that the pool takes of every event when it comes."""
+    view = Arrivals(stream.x.shape[1]).take(stream.x).view
+    return replace(stream, x=np.column_stack([stream.x, view]))
 
 
 def _about(path: Path) -> Mapping[str, Any]:

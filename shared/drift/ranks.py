@@ -152,11 +152,15 @@ def _begin(j: int, s: RankState) -> None:
 def _rank(j: int, x: float, s: RankState, seed: int) -> float:
     """The randomised rank of x in [0, 1), and x into the pool (256 to 512 values late)."""
     if (s.seen[j] - s.values.shape[1]) % LAG == LAG - 1:
-        s.counts[j] += s.waiting[j]
-        s.waiting[j] = s.pending[j]
-        s.pending[j] = 0.0
-        if np.sum(s.counts[j]) > POOL_CAP:
-            s.counts[j] *= 0.5
+        total = 0.0
+        for k in range(BINS):
+            s.counts[j, k] += s.waiting[j, k]
+            s.waiting[j, k] = s.pending[j, k]
+            s.pending[j, k] = 0.0
+            total += s.counts[j, k]
+        if total > POOL_CAP:
+            for k in range(BINS):
+                s.counts[j, k] *= 0.5
         _share(j, s)
     b = _bin_of(x, s.edges[j])
     s.pending[j, b] += 1.0

@@ -72,7 +72,9 @@ def _learn(j: int, x: float, s: RateState) -> None:
     if s.seen[j] > POOL_CAP:
         s.seen[j] *= 0.5
         s.ones[j] *= 0.5
-        s.blocks[j] *= 0.5
+        for i in range(BLOCKS.shape[0]):
+            for part in range(3):
+                s.blocks[j, i, part] *= 0.5
 
 
 @njit(cache=True)

@@ -71,6 +71,8 @@ class Bank:
             [expert.cost_us for expert in self.experts.values()],
         )
         self.anchors: dict[str, Anchor] = {}
+        self.fresh = True
+        """No label came yet: without asking an expert (or compiling it) one knows what it says."""
         self._name_columns()
 
     def _name_columns(self) -> None:
@@ -96,12 +98,12 @@ class Bank:
         arrival = self.arrivals.take(x)
         rows = self._rows(x, arrival, learn=False)
         out = np.empty((len(x), len(self.names), self.n_classes), np.float32)
-        first = 0
+        first, nothing = 0, 0.0 if self.task == "regression" else 1.0 / self.n_classes
         for expert, awake in zip(self.experts.values(), self.naps.awake, strict=True):
-            if awake:
+            if awake and not self.fresh:
                 expert.predict_into(rows, out, first)
             else:
-                out[:, first : first + len(expert.names)] = 1.0 / self.n_classes
+                out[:, first : first + len(expert.names)] = nothing
             first += len(expert.names)
         for anchor in self.anchors.values():
             said = anchor.predict_many(x)
@@ -115,6 +117,7 @@ class Bank:
 
     def learn_many(self, x: F64, y: Labels, arrival: Arrival) -> None:
         """Learn labelled events in order; `y`: int64 class indices, or float64 targets."""
+        self.fresh = False
         kind = np.float64 if self.task == "regression" else np.int64
         rows = self._rows(np.ascontiguousarray(x, np.float64), arrival, learn=True)
         y = np.ascontiguousarray(y, kind)
@@ -154,7 +157,7 @@ class Bank:
 
     def snapshot(self) -> State:
         """The whole state as plain arrays."""
-        state: State = {"classes": np.array([self.n_classes])}
+        state: State = {"classes": np.array([self.n_classes]), "fresh": np.array([self.fresh])}
         state |= {f"arrivals/{name}": array for name, array in self.arrivals.snapshot().items()}
         state |= {f"naps/{name}": array for name, array in self.naps.snapshot().items()}
         state |= {f"reach/{name}": array for name, array in self.reach.snapshot().items()}
@@ -169,6 +172,7 @@ class Bank:
 
     def restore(self, arrays: Arrays) -> None:
         """Continue, bit for bit, where the snapshot was taken (of a bank made alike)."""
+        self.fresh = "fresh" in arrays and bool(arrays["fresh"][0])
         self.grow(int(arrays["classes"][0]))
         self.arrivals.restore(branch(arrays, "arrivals"))
         self.naps.restore(branch(arrays, "naps"))

@@ -39,7 +39,7 @@ PRECISION = 1e-6  # of what was said, in single precision: nobody is surer than 
 CALIBRATED = 30  # labels before an interval is given
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def shares(error: F64, sharp: float, out: F64) -> None:
     """Weights that fall with the squared error relative to the least one; their sum is 1."""
     least = error.min() + 1e-300
@@ -51,13 +51,13 @@ def shares(error: F64, sharp: float, out: F64) -> None:
         out[e] /= total
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def squared(off: float) -> float:
     """`off` squared, and always finite."""
     return min(LARGEST_SQUARE, off * off)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def hedge(said: F32, columns: I64, share: F64, unit: float, f: F64) -> float:
     """The weighted mean of what was said; `f`: the experts' differences from it, in `unit`s, cut."""
     base = 0.0
@@ -68,12 +68,12 @@ def hedge(said: F32, columns: I64, share: F64, unit: float, f: F64) -> float:
     return base
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _unit(error: F64) -> float:
     return math.sqrt(error.min()) + 1e-150
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def expected_error(said: F32, columns: I64, share: F64, base: float, unit: float) -> float:
     """The best expert's recent error and the experts' spread around `base`, as one deviation."""
     spread = 0.0
@@ -83,7 +83,7 @@ def expected_error(said: F32, columns: I64, share: F64, base: float, unit: float
     return math.sqrt(unit * unit + spread) + PRECISION * abs(base)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def predict_block(
     said: F32, columns: I64, w: F64, error: F64, missed: F64, members: F32, mean: F64
 ) -> None:
@@ -106,7 +106,7 @@ def predict_block(
         mean[i, 0] = answer
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _track(track: F64, miss: float, scale: float) -> None:
     """Move the width: up a lot on a miss, down a little on a hit, in proportion to itself."""
     track[N_DONE] += 1.0
@@ -118,7 +118,7 @@ def _track(track: F64, miss: float, scale: float) -> None:
     track[WIDTH] = min(WIDEST, max(NARROWEST, width))
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _judge(missed: F64, track: F64, members: F32, y: float) -> None:
     for r in range(N_MEMBERS):
         off = members[r, 0] - y
@@ -126,7 +126,7 @@ def _judge(missed: F64, track: F64, members: F32, y: float) -> None:
     _track(track, abs(members[ANSWER, 0] - y), members[SCALE, 0])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def learn_block(
     said: F32, columns: I64, members: F32, y: F64, w: F64, inverse: F64, error: F64, missed: F64,
     track: F64, seen: F64,

@@ -36,7 +36,7 @@ def _predict(x: F64, counts: F64, seen: F64, mean: F64, var: F64, out: F32, firs
             out[i, first + 1, c] = counts[c] / all_counts
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _move(x: F64, mean: F64, var: F64, step: float) -> None:
     for j in range(x.shape[0]):
         off = x[j] - mean[j]
@@ -48,13 +48,15 @@ def _move(x: F64, mean: F64, var: F64, step: float) -> None:
 def _learn(x: F64, y: I64, counts: F64, seen: F64, mean: F64, var: F64, events: F64) -> None:
     for i in range(x.shape[0]):
         if events[0] == 0.0:
-            mean[0] = x[i]
+            for j in range(x.shape[1]):
+                mean[0, j] = x[i, j]
         events[0] += 1.0
         _move(x[i], mean[0], var[0], max(ALL_MEMORY, 1.0 / events[0]))
         c = y[i]
         if seen[c] == 0.0:
-            mean[c + ANY] = x[i]
-            var[c + ANY] = var[0]
+            for j in range(x.shape[1]):
+                mean[c + ANY, j] = x[i, j]
+                var[c + ANY, j] = var[0, j]
         seen[c] += 1.0
         for k in range(counts.shape[0]):
             counts[k] *= KEEP

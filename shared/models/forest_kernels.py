@@ -14,7 +14,7 @@ from numba import njit
 
 from shared.models.draws import poisson, poisson_chances
 from shared.models.port import F32, F64, I64, U64
-from shared.models.tree_growth import draw_test, open_leaf
+from shared.models.tree_growth import FIRST, draw_test, open_leaf
 
 I32 = npt.NDArray[np.int32]
 
@@ -124,7 +124,7 @@ def _try_split(trees: Trees, t: int, j: int, x: F64) -> None:
     """Split by the best test when it is clearly best (Hoeffding bound); else renew the two weakest."""
     n_tests = trees.n_tests[t, j]
     gains = np.empty(n_tests)
-    best = 0
+    best = FIRST
     for k in range(n_tests):
         gains[k] = gain(trees.t_cnt[t, j, k])
         if gains[k] > gains[best]:
@@ -151,7 +151,7 @@ def _try_split(trees: Trees, t: int, j: int, x: F64) -> None:
 def learn_tree(trees: Trees, t: int, x: F64, y: int, w: float) -> None:
     """Tree `t` learns one event with weight `w`."""
     keep = trees.keep[t]
-    j = 0
+    j = FIRST
     while True:
         if keep < 1.0:
             for c in range(trees.cnt.shape[2]):
@@ -163,7 +163,7 @@ def learn_tree(trees: Trees, t: int, x: F64, y: int, w: float) -> None:
     if trees.size[t] + 2 > trees.feat.shape[1] or trees.depth[t, j] >= MAX_DEPTH:
         return
     if trees.n_tests[t, j] < trees.t_feat.shape[2]:
-        _new_test(trees, t, j, trees.n_tests[t, j], x)
+        _new_test(trees, t, j, FIRST + trees.n_tests[t, j], x)
         trees.n_tests[t, j] += 1
     feat, thr, cnt = trees.t_feat[t, j], trees.t_thr[t, j], trees.t_cnt[t, j, :, :, y]
     for k in range(trees.n_tests[t, j]):
@@ -178,18 +178,22 @@ def learn_tree(trees: Trees, t: int, x: F64, y: int, w: float) -> None:
 @njit(cache=True)
 def _take_over(trees: Trees, t: int, b: int) -> None:
     """The background tree `b` becomes tree `t`."""
-    m = trees.size[b]
-    trees.size[t] = m
-    trees.feat[t, :m] = trees.feat[b, :m]
-    trees.thr[t, :m] = trees.thr[b, :m]
-    trees.kid[t, :m] = trees.kid[b, :m]
-    trees.cnt[t, :m] = trees.cnt[b, :m]
-    trees.seen[t, :m] = trees.seen[b, :m]
-    trees.n_tests[t, :m] = trees.n_tests[b, :m]
-    trees.depth[t, :m] = trees.depth[b, :m]
-    trees.t_feat[t, :m] = trees.t_feat[b, :m]
-    trees.t_thr[t, :m] = trees.t_thr[b, :m]
-    trees.t_cnt[t, :m] = trees.t_cnt[b, :m]
+    trees.size[t] = trees.size[b]
+    for j in range(trees.size[b]):
+        trees.feat[t, j] = trees.feat[b, j]
+        trees.thr[t, j] = trees.thr[b, j]
+        trees.kid[t, j] = trees.kid[b, j]
+        trees.seen[t, j] = trees.seen[b, j]
+        trees.n_tests[t, j] = trees.n_tests[b, j]
+        trees.depth[t, j] = trees.depth[b, j]
+        for c in range(trees.cnt.shape[2]):
+            trees.cnt[t, j, c] = trees.cnt[b, j, c]
+        for k in range(trees.t_feat.shape[2]):
+            trees.t_feat[t, j, k] = trees.t_feat[b, j, k]
+            trees.t_thr[t, j, k] = trees.t_thr[b, j, k]
+            for side in range(2):
+                for c in range(trees.cnt.shape[2]):
+                    trees.t_cnt[t, j, k, side, c] = trees.t_cnt[b, j, k, side, c]
 
 
 @njit(cache=True)

@@ -27,7 +27,7 @@ def waves(n_features: int, width: float, seed: int) -> tuple[F64, F64]:
     return directions, rng.uniform(0.0, 2.0 * math.pi, N_WAVES)
 
 
-@njit(cache=True, fastmath={"contract", "arcp"}, error_model="numpy")
+@njit(cache=True, fastmath={"contract", "arcp"}, error_model="numpy", forceinline=True)
 def cosine(x: float) -> float:
     """cos(x) within 1e-15 for |x| < 100, in steps that vectorise (libm's is a call a number).
 
@@ -42,7 +42,7 @@ def cosine(x: float) -> float:
     return p * (1.0 - 2.0 * odd)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def features(z: F64, directions: F64, phases: F64, f: F64) -> None:
     """`f[:waves]` = sqrt(2) cos(z directions + phases)."""
     n_waves = phases.shape[0]
@@ -55,7 +55,7 @@ def features(z: F64, directions: F64, phases: F64, f: F64) -> None:
         f[q] = 1.4142135623730951 * cosine(f[q])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _proba(f: F32, w: F32, p: F64) -> None:
     """`p` [K] = softmax(w f) for `w` [K, D], or [1, D] of two classes: the second one's scores."""
     for c in range(w.shape[0]):
@@ -75,13 +75,17 @@ def _predict(z: F64, directions: F64, phases: F64, w: F32, out: F32, first: int)
     wide, f, p = np.ones(w.shape[2]), np.empty(w.shape[2], np.float32), np.empty(out.shape[2])
     for i in range(z.shape[0]):
         features(z[i], directions, phases, wide)
-        f[:] = wide
+        for q in range(f.shape[0]):
+            f[q] = wide[q]
         for r in range(w.shape[0]):
             _proba(f, w[r], p)
-            out[i, first + r] = p
+            for c in range(p.shape[0]):
+                out[i, first + r, c] = p[c]
 
 
-@njit(cache=True, fastmath=FAST, error_model="numpy")  # a check of the divisor stops vectors
+@njit(
+    cache=True, fastmath=FAST, error_model="numpy", forceinline=True
+)  # a check of the divisor stops vectors
 def adagrad(w: Any, g2: Any, keep: Any, step: Any, err: Any, f: Any) -> None:
     """One step of `w` against the gradient `err` f; `g2`: its squares, decayed by `keep`.
 
@@ -99,7 +103,8 @@ def _learn(z: F64, y: I64, directions: F64, phases: F64, w: F32, g2: F32, steps:
     wide, f, p = np.ones(w.shape[2]), np.empty(w.shape[2], single), np.empty(max(2, n_rows))
     for i in range(z.shape[0]):
         features(z[i], directions, phases, wide)
-        f[:] = wide
+        for q in range(f.shape[0]):
+            f[q] = wide[q]
         for r in range(w.shape[0]):
             _proba(f, w[r], p)
             p[y[i]] -= 1.0

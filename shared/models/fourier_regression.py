@@ -15,7 +15,7 @@ FAR = 3.0  # deviations of the target; a larger miss counts as this large
 CUT = 10.0
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _fill(z: F64, directions: F64, phases: F64, f: F64) -> None:
     features(z, directions, phases, f)
     n_waves = phases.shape[0]

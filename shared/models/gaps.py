@@ -16,7 +16,7 @@ LARGEST = 1e15  # beyond it single precision would overflow when squared
 OUTLIER = 100.0  # deviations; farther values count as this far
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def bounded(off: float, var: float, seen: float) -> float:
     """How far a value counts as being off its mean, once there is a variance to judge it by."""
     if seen < 30.0 or var <= 0.0:

@@ -27,7 +27,7 @@ KEEP = 0.999  # of AdaGrad's squares, a label
 N_DONE, N_SINCE = 0, 1  # places in `clock`: labels learned, labels since the Newton members solved
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def logs(said: F32, columns: I64, floor: float, out: F64) -> None:
     """`out` [E, K] = log of what the chosen experts said of one event, not below `floor`."""
     for e in range(columns.shape[0]):
@@ -35,7 +35,7 @@ def logs(said: F32, columns: I64, floor: float, out: F64) -> None:
             out[e, c] = math.log(min(1.0, max(floor, said[columns[e], c])))
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def member(w: F64, lp: F64, p: F64) -> None:
     """`p` [K] = what a member of weights `w` [E] says."""
     for c in range(p.shape[0]):
@@ -46,7 +46,7 @@ def member(w: F64, lp: F64, p: F64) -> None:
     normalise(p)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def predict_block(
     said: F32, columns: I64, floor: float, w: F64, start: F64, loss: F64, members: F64, mean: F64
 ) -> None:
@@ -64,7 +64,7 @@ def predict_block(
                 mean[i, c] += share[r] * members[i, r, c]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _adagrad(w: F64, squares: F64, step: float, lp: F64, err: F64) -> None:
     for e in range(w.shape[0]):
         g = 0.0
@@ -74,7 +74,7 @@ def _adagrad(w: F64, squares: F64, step: float, lp: F64, err: F64) -> None:
         w[e] -= step * g / math.sqrt(squares[e] + 1.0)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _curve(gradient: F64, hessian: F64, keep: float, lp: F64, p: F64, y: int, mu: F64) -> None:
     """Add one event's gradient and curvature to a Newton member's."""
     n_experts, n_classes = lp.shape
@@ -92,7 +92,7 @@ def _curve(gradient: F64, hessian: F64, keep: float, lp: F64, p: F64, y: int, mu
             hessian[f, e] = hessian[e, f]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def solve(matrix: F64, b: F64) -> None:
     """`b` = inverse(matrix) b by Cholesky; `matrix` (positive definite) is overwritten."""
     n = b.shape[0]
@@ -114,7 +114,7 @@ def solve(matrix: F64, b: F64) -> None:
         b[i] /= matrix[i, i]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _newton(w: F64, start: F64, gradient: F64, hessian: F64, keep: float, since: float) -> None:
     """One step on the events gathered; what was forgotten of the pull to `start` is renewed."""
     pull = RIDGE * (1.0 - keep**since)
@@ -128,7 +128,7 @@ def _newton(w: F64, start: F64, gradient: F64, hessian: F64, keep: float, since:
     gradient[:] = 0.0
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _judge(loss: F64, members: F32, y: int, done: float) -> None:
     """Move each member's loss by what it said."""
     n_classes = members.shape[1]
@@ -137,7 +137,7 @@ def _judge(loss: F64, members: F32, y: int, done: float) -> None:
         loss[r] += (miss - loss[r]) / min(done, MEMORY)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def learn_block(
     said: F32, columns: I64, floor: float, members: F32, y: I64,
     w: F64, start: F64, squares: F64, gradient: F64, hessian: F64, loss: F64, clock: F64,

@@ -14,6 +14,7 @@ from numba import njit
 from shared.models.draws import exponential, uniform
 from shared.models.forest_kernels import I32
 from shared.models.port import F32, F64, I64, U64
+from shared.models.tree_growth import FIRST
 
 LONGEST_PATH = 256
 FULL = 0.6  # of its nodes: a tree gets its successor
@@ -96,9 +97,11 @@ def _split(trees: Mondrian, t: int, j: int, x: F32, when: float, out: F64, total
     trees.n[t, old] = trees.n[t, j]
     trees.log_w[t, old] = trees.log_w[t, j]
     trees.log_sub[t, old] = trees.log_sub[t, j]
-    trees.cnt[t, old] = trees.cnt[t, j]
-    trees.low[t, old] = trees.low[t, j]
-    trees.high[t, old] = trees.high[t, j]
+    for c in range(trees.cnt.shape[2]):
+        trees.cnt[t, old, c] = trees.cnt[t, j, c]
+    for d in range(x.shape[0]):
+        trees.low[t, old, d] = trees.low[t, j, d]
+        trees.high[t, old, d] = trees.high[t, j, d]
     _clear(trees, t, new)
     trees.time[t, old] = when
     trees.time[t, new] = when
@@ -125,7 +128,7 @@ def _aggregate(trees: Mondrian, t: int, path: I64, length: int) -> None:
 @njit(cache=True)
 def learn_tree(trees: Mondrian, t: int, x: F32, y: int, prior: float, path: I64, out: F64) -> None:
     """Tree `t` learns one event."""
-    j, length = 0, 0
+    j, length = FIRST, 0
     while True:
         path[length] = j
         length += 1
@@ -138,8 +141,8 @@ def learn_tree(trees: Mondrian, t: int, x: F32, y: int, prior: float, path: I64,
             when = trees.time[t, j] + exponential(trees.rng, total)
             if leaf or when < trees.time[t, trees.left[t, j]]:
                 new = _split(trees, t, j, x, when, out, total)
-                _update(trees, t, j, x, y, False, prior)
-                _update(trees, t, new, x, y, False, prior)
+                _update(trees, t, j, x, y, empty, prior)  # `empty` is False: not weighed
+                _update(trees, t, new, x, y, empty, prior)
                 path[length] = new
                 length += 1
                 break
@@ -196,7 +199,7 @@ def predict_block(x: F64, trees: Mondrian, scale: F64, prior: float, out: F32, f
 @njit(cache=True)
 def _start_over(trees: Mondrian, t: int) -> None:
     trees.size[t] = 1
-    _clear(trees, t, 0)
+    _clear(trees, t, FIRST)
 
 
 @njit(cache=True)

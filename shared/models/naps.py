@@ -25,7 +25,7 @@ JUMP = 1.5  # times the usual loss
 FIRST_NAP, LONGEST_NAP = 8_000, 64_000  # labels
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _loss(scores: F64, y: int) -> float:
     total, top = 0.0, scores.max()
     for c in range(scores.shape[0]):

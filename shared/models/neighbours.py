@@ -17,7 +17,7 @@ FAR = 1e30
 STRIP = 32  # rows
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _scaled(x: F64, centre: F64, var: F64) -> tuple[I64, F32, F32]:
     """The features that vary, one over the deviation of each, and `x` from the centre in deviations."""
     used = np.empty(x.shape[0], np.int64)
@@ -32,7 +32,7 @@ def _scaled(x: F64, centre: F64, var: F64) -> tuple[I64, F32, F32]:
     return used[:n], scale[:n], here[:n]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _distances(x: F64, past: F32, centre: F64, var: F64, n_rows: int, dist: F32) -> None:
     """Squared distances of `x` to the first `n_rows` rows kept, four features a pass."""
     used, scale, here = _scaled(x, centre, var)
@@ -53,7 +53,7 @@ def _distances(x: F64, past: F32, centre: F64, var: F64, n_rows: int, dist: F32)
             dist[q] += e0 * e0
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _nearest(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
     """Merge rows start..stop into the sorted `best` distances; ties keep the earlier row.
 
@@ -69,7 +69,7 @@ def _nearest(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
             _merge(dist, at, end, best, index)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _merge(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
     last = best.shape[0] - 1
     for q in range(start, stop):
@@ -84,7 +84,7 @@ def _merge(dist: F32, start: int, stop: int, best: F64, index: I64) -> None:
             index[g] = q
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def search(
     x: F64, past: F32, centre: F64, var: F64, count: int, dist: F32, best: F64, index: I64
 ) -> None:
@@ -147,8 +147,8 @@ def _remember(
     for i in range(x.shape[0]):
         at = count[0] % WINDOW
         if count[0] == 0:
-            centre[:] = x[i]
-            mean[:] = x[i]
+            for j in range(x.shape[1]):
+                centre[j] = mean[j] = x[i, j]
         step = max(MEMORY, 1.0 / (count[0] + 1.0))
         for j in range(x.shape[1]):
             off = x[i, j] - mean[j]

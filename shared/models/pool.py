@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from shared.errors import Fatal
 from shared.models.bank import Bank, branch
 from shared.models.gaps import LARGEST
 from shared.models.logit_stacker import floor_of
@@ -25,6 +26,8 @@ from shared.models.port import (
 from shared.models.stacker import Stacker
 
 LAYOUTS_KEPT = 256
+FORMAT = 1
+"""Of snapshots; raise it with any change that an older version would read wrongly."""
 
 
 class Pool:
@@ -238,6 +241,7 @@ class Pool:
     def snapshot(self) -> State:
         """The whole state as plain arrays; `pool` holds JSON about its shape."""
         about = {
+            "format": FORMAT,
             **self.made,
             "versions": {version: list(s.names) for version, s in self.versions.items()},
             "champion": self.champion,
@@ -255,8 +259,18 @@ class Pool:
 
     @classmethod
     def of(cls, arrays: Arrays) -> "Pool":
-        """The pool of a snapshot; goes on bit for bit as the one it was taken of."""
+        """The pool of a snapshot; goes on bit for bit as the one it was taken of.
+
+        Raises:
+            Fatal: another version of Headrace wrote it, in another format.
+        """
         about = json.loads(arrays["pool"].tobytes())
+        if (found := about.get("format", 1)) != FORMAT:  # the first ones did not say
+            raise Fatal(
+                f"a model snapshot has format {found}, and this version of Headrace reads {FORMAT}. "
+                "Go on with the version that wrote it, or start over from the events with this one: "
+                "--fresh, or another --data-dir; on Kafka another problem name."
+            )
         pool = cls(
             about["task"], about["n_features"], about["n_classes"], about["seed"], about["experts"]
         )

@@ -17,7 +17,7 @@ from shared.models.forest import feature_masks
 from shared.models.forest_kernels import I32
 from shared.models.port import F32, F64, I64, U64, Arrays, Expert, Labels, Rows, State
 from shared.models.rls import move_target
-from shared.models.tree_growth import draw_test, fill_nodes, open_leaf, used_nodes
+from shared.models.tree_growth import FIRST, draw_test, fill_nodes, open_leaf, used_nodes
 
 N_TREES, N_NODES, N_TESTS = 30, 512, 16
 KEEPS = (0.999, 0.995, 0.98)
@@ -50,7 +50,7 @@ class RegressionTrees(NamedTuple):
 
 @njit(cache=True)
 def _say(trees: RegressionTrees, t: int, x: F64) -> float:
-    j, p = 0, 0.0
+    j, p = FIRST, 0.0
     while True:
         weight = trees.weight[t, j]
         p = (trees.mean[t, j] * weight + SMOOTH * p) / (weight + SMOOTH)
@@ -92,7 +92,7 @@ def _split(trees: RegressionTrees, t: int, j: int, k: int) -> None:
 @njit(cache=True)
 def _try_split(trees: RegressionTrees, t: int, j: int, x: F64) -> None:
     """Split by the best test when it is clearly best; else renew two tests at random."""
-    best, first, second = 0, 0.0, 0.0
+    best, first, second = FIRST, 0.0, 0.0
     for k in range(trees.n_tests[t, j]):
         share = _reduction(trees.t_sum[t, j, k])
         if share > first:
@@ -114,7 +114,7 @@ def _try_split(trees: RegressionTrees, t: int, j: int, x: F64) -> None:
 
 @njit(cache=True)
 def _learn_tree(trees: RegressionTrees, t: int, x: F64, y: float, w: float) -> None:
-    j = 0
+    j = FIRST
     while True:
         trees.weight[t, j] = trees.weight[t, j] * trees.keep[t] + w
         trees.mean[t, j] += w / trees.weight[t, j] * (y - trees.mean[t, j])
@@ -124,7 +124,7 @@ def _learn_tree(trees: RegressionTrees, t: int, x: F64, y: float, w: float) -> N
     if trees.size[t] + 2 > trees.feat.shape[1] or trees.depth[t, j] >= MAX_DEPTH:
         return
     if trees.n_tests[t, j] < N_TESTS:
-        _new_test(trees, t, j, trees.n_tests[t, j], x)
+        _new_test(trees, t, j, FIRST + trees.n_tests[t, j], x)
         trees.n_tests[t, j] += 1
     for k in range(trees.n_tests[t, j]):
         side = 0 if x[trees.t_feat[t, j, k]] <= trees.t_thr[t, j, k] else 1

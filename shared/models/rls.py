@@ -15,7 +15,7 @@ LONGEST = 120  # features used: the cost is quadratic
 Y_MEMORY = 0.0005
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def move_target(scale: F64, y: float) -> None:
     """`scale` = events, mean, variance of the target, memory 2000 events."""
     scale[0] += 1.0
@@ -25,7 +25,7 @@ def move_target(scale: F64, y: float) -> None:
     scale[2] += step * (off * off - scale[2])
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def dot(w: F64, f: F64) -> float:
     """Sum of products."""
     s = 0.0
@@ -34,7 +34,7 @@ def dot(w: F64, f: F64) -> float:
     return s
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _observe(inverse: F64, k: F64, den: float, keep: float) -> None:
     """`inverse` = (inverse - k k' / den) / keep, exactly symmetric."""
     for j in range(k.shape[0]):
@@ -43,7 +43,7 @@ def _observe(inverse: F64, k: F64, den: float, keep: float) -> None:
             inverse[q, j] = inverse[j, q]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def rls_step(w: F64, inverse: F64, keep: float, f: F64, error: float, turn: int) -> None:
     """One step of recursive least squares on an event of features `f` missed by `error`.
 
@@ -60,11 +60,12 @@ def rls_step(w: F64, inverse: F64, keep: float, f: F64, error: float, turn: int)
         w[j] += k[j] / den * error
     _observe(inverse, k, den, keep)
     j = turn % n
-    k[:] = inverse[j]
+    for q in range(n):
+        k[q] = inverse[j, q]
     _observe(inverse, k, 1.0 / (RIDGE * n * (1.0 - keep)) + k[j], 1.0)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _features(z: F64, f: F64) -> None:
     for j in range(f.shape[0] - 1):
         f[j] = z[j]

@@ -30,7 +30,7 @@ def _slot(place: int, n_lags: int) -> int:
     return n_lags - 1 - place % n_lags
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _table(tables: F32, history: I32, end: int, place: int, lag: int, p: F64) -> bool:
     """Row of the table of `lag` for the event at `place`; False: that label is not known."""
     n_lags, n_classes = tables.shape[2], p.shape[0]
@@ -48,6 +48,13 @@ def _table(tables: F32, history: I32, end: int, place: int, lag: int, p: F64) ->
     return True
 
 
+@njit(cache=True)
+def _put(p: F64, row: F32) -> None:
+    """`row[:] = p`, which would bring a compiled error message along, a second of compiling."""
+    for c in range(p.shape[0]):
+        row[c] = p[c]
+
+
 @njit(cache=True, fastmath=FAST)
 def _predict(
     place: I64, tables: F32, history: I32, count: I64, peaks: I64, out: F32, first: int
@@ -58,12 +65,12 @@ def _predict(
         out[i, first : first + 3] = 1.0 / n_classes
         shortest = place[i] - end + 1
         if _table(tables, history, end, place[i], shortest, p):
-            out[i, first] = p
+            _put(p, out[i, first])
         used = 0
         for lag in peaks:
             if lag >= shortest and _table(tables, history, end, place[i], lag, p):
                 if used == 0:
-                    out[i, first + 1] = p
+                    _put(p, out[i, first + 1])
                     out[i, first + 2] = 0.0
                 for c in range(n_classes):
                     out[i, first + 2, c] += p[c]
@@ -88,7 +95,7 @@ def _rank(agree: F32, count: int, peaks: I64) -> None:
         left[max(0, best - 1) : best + 2] = -1.0
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _agree(then: I32, now: int, step: float, agree: F32) -> None:
     """Move the agreement at each lag; `then` [lags]: the label that far back."""
     one, nothing, now32, step32 = np.float32(1.0), np.float32(0.0), np.int32(now), np.float32(step)
@@ -97,7 +104,7 @@ def _agree(then: I32, now: int, step: float, agree: F32) -> None:
         agree[g] += step32 * (off if then[g] >= np.int32(0) else nothing)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _count_all(then: I32, now: int, tables: F32, lag: int) -> None:
     """Count at each lag from `lag` on, every cell of every table: for few classes (it vectorises)."""
     one, nothing, keep = np.float32(1.0), np.float32(0.0), np.float32(KEEP)
@@ -109,7 +116,7 @@ def _count_all(then: I32, now: int, tables: F32, lag: int) -> None:
                 cells[g] = cells[g] * keep + more if then[g] == t32 else cells[g]
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _count_used(then: I32, now: int, tables: F32, lag: int) -> None:
     """The same, only the row that each lag uses: for many classes."""
     for g in range(then.shape[0]):

@@ -11,7 +11,7 @@ from shared.models.scores import normalise
 STEPS = (0.005, 0.01, 0.05, 0.2)  # the first is River's LogisticRegression (.01) of two classes
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def softmax(f: F64, w: F64, p: F64) -> None:
     """`p` = softmax(w f) for `w` [K, D]."""
     for c in range(w.shape[0]):
@@ -27,10 +27,12 @@ def _predict(z: F64, w: F64, out: F32, first: int) -> None:
     n, d = z.shape
     f, p = np.ones(d + 1), np.empty(w.shape[1])
     for i in range(n):
-        f[:d] = z[i]
+        for q in range(d):
+            f[q] = z[i, q]
         for r in range(w.shape[0]):
             softmax(f, w[r], p)
-            out[i, first + r] = p
+            for c in range(p.shape[0]):
+                out[i, first + r, c] = p[c]
 
 
 @njit(cache=True, fastmath=FAST)
@@ -38,7 +40,8 @@ def _learn(z: F64, y: I64, w: F64, steps: F64) -> None:
     n, d = z.shape
     f, p = np.ones(d + 1), np.empty(w.shape[1])
     for i in range(n):
-        f[:d] = z[i]
+        for q in range(d):
+            f[q] = z[i, q]
         for r in range(w.shape[0]):
             softmax(f, w[r], p)
             p[y[i]] -= 1.0

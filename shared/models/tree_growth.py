@@ -15,6 +15,8 @@ from shared.models.draws import below
 from shared.models.port import F64, Arrays, State
 
 Trees = Any
+FIRST: Any = np.int64(0)
+"""The first node, or test. A plain 0 is a type of its own to numba: kernels would compile twice."""
 
 
 @njit(cache=True)

@@ -12,11 +12,10 @@ ELECTRICITY = ROOT / "examples" / "electricity" / "problem.yaml"
 
 
 def environment() -> dict[str, str]:
-    """The child's environment: ours, with the compiled code's cache, without foreign settings."""
+    """The child's environment: ours, without foreign settings."""
     foreign = ("HEADRACE_", "PYTHONDONTWRITEBYTECODE")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
-    cache = os.environ.get("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
-    return {**kept, "NUMBA_CACHE_DIR": cache, "OMP_NUM_THREADS": "1"}
+    return {**kept, "OMP_NUM_THREADS": "1"}
 
 
 def command(*arguments: str | Path) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from shared.bench.streams import find_streams, read_stream
+from shared.bench.streams import Stream, find_streams, framed, read_stream
 from shared.errors import UsageError
 
 N = 120
@@ -54,6 +54,15 @@ def test_meta_json_says_task_target_and_changes(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps(about))
     stream = read_stream(tmp_path / "s.parquet")
     assert stream.regression and stream.changes == (60,)
+
+
+def test_frames_know_no_label_and_nothing_later() -> None:
+    x = np.random.default_rng(3).normal(size=(50, 2))
+    whole = framed(Stream("s", x, np.zeros(50, np.int64), (0, 1)))
+    half = framed(Stream("s", x[:25], np.ones(25, np.int64), (0, 1)))
+    assert whole.x.shape == (50, 2 * (1 + 4)) and (whole.x[:, :2] == x).all()
+    assert (whole.x[:25] == half.x).all()
+    assert (whole.x[0, 2:] == 0).all() and np.abs(whole.x[1:, 2:]).min() > 0
 
 
 def test_rows_without_a_label_are_left_out(tmp_path: Path) -> None:
