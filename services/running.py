@@ -110,7 +110,7 @@ def _drive(
             source is None
         )  # a replay brings its labels along: it would wait at the first of them
         with (
-            warming(embedded.problem, terminal.say, beside=live),
+            warming(embedded.problem, terminal.say, stop, beside=live),
             Ticks(embedded.submit, live=live),
         ):
             embedded.run(source, stop, stay, turn)

@@ -3,6 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 
 import typer
 
@@ -70,7 +71,7 @@ def serve(options: Options) -> None:
                     f"headrace: {process.group} for {problem.name}; health and metrics on "
                     f"http://{options.host}:{port}", err=True,
                 )  # fmt: skip
-                with _compiled(process, problem, options.names):
+                with _compiled(process, problem, options.names, stop):
                     process.run(source, stop, lambda: _show(process, pane, fresh))
         finally:
             pane.close()
@@ -78,7 +79,7 @@ def serve(options: Options) -> None:
 
 
 def _compiled(
-    process: Process, problem: Problem, names: list[str]
+    process: Process, problem: Problem, names: list[str], stop: Event
 ) -> AbstractContextManager[None]:
     """A learner takes part when it is warm; a scorer at once: until it hears of a snapshot it answers
     with a model that knows nothing, which needs little compiled code.
@@ -86,7 +87,7 @@ def _compiled(
     if not {"scorer", "learner"} & set(names):
         return nullcontext()
     process.health.ready("compiling, or loading what was compiled")
-    return warming(problem, _say, beside="learner" not in names)
+    return warming(problem, _say, stop, beside="learner" not in names)
 
 
 def _say(line: str) -> None:

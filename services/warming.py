@@ -3,7 +3,6 @@
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from threading import Event, Thread, Timer
 from typing import IO
 
@@ -16,48 +15,64 @@ from shared.runtime.clock import elapsed_s
 PATIENCE_S = 4.0
 """Longer than the cache takes to load; a compiler takes longer."""
 COMPILING = (
-    "Compiling for this machine, about a minute: events are answered, by a model that learns when it "
-    "is done. Later starts take it from the cache (NUMBA_CACHE_DIR)."
+    "Compiling for this machine, about a minute; live events are answered meanwhile, until the first "
+    "label. Later starts take it from the cache (NUMBA_CACHE_DIR)."
 )
 _ASK_S = 0.1
-LOCK = "headrace.lock"
 
 
 @contextmanager
-def warming(problem: Problem, say: Callable[[str], None], beside: bool) -> Iterator[None]:
+def warming(
+    problem: Problem, say: Callable[[str], None], stop: Event, beside: bool
+) -> Iterator[None]:
     """Compile what the problem's pool needs, or load what was compiled before.
 
-    `beside`: while the body runs, in a thread; whoever needs a kernel before its turn waits for the
-    one that is being compiled, and then compiles it himself. Else before it. Left early, it ends with
-    the kernels that it is at.
+    `beside`: what answers need until the first label comes, then the rest while the body runs, in a
+    thread; whoever needs a kernel before its turn waits for the one that is being compiled, and then
+    compiles it himself. Else all before the body, or until `stop`. Left early, it ends with the kernel
+    that it is at.
     """
-    stop = Event()
-    if not beside:
+    left = Event()
+
+    def work(until: Event) -> None:
         with explained(say):
-            warm_up(problem.task, problem.model.experts, stop)
+            warm_up(problem.task, problem.model.experts, until)
+
+    if not beside:
+        work(stop)
         yield
         return
-
-    def work() -> None:
-        with explained(say):
-            warm_up(problem.task, problem.model.experts, stop)
-
-    thread = Thread(target=work, name="warming")
+    with alone("answers", stop):
+        warm_answers(problem.task)
+    thread = Thread(target=work, args=(left,), name="warming")
     thread.start()
     try:
         yield
     finally:
-        stop.set()
+        left.set()
         thread.join()
+
+
+def warm_answers(task: Task) -> None:
+    """What `headrace run` needs until a label comes: a fresh pool asks no expert."""
+    from shared.drift.ranks import Ranks
+    from shared.drift.rates import Rates
+    from shared.drift.source import Constancy
+    from shared.drift.together import Together
+    from shared.features.profile.block import warm_block
+    from shared.models.pool import Pool
+
+    Pool(task, 2).predict_many(np.zeros((1, 2)))
+    Together(Constancy(1), Rates(1), Ranks(1)).update(np.zeros(1))
+    warm_block()
 
 
 def warm_up(task: Task, experts: Sequence[str], stop: Event) -> None:
     """As far as `stop` allows; of processes that share a cache one compiles, the others then load."""
-    from shared.features.profile.block import warm_block
-    from shared.models.warm import cache_folder, warm_steps  # who folds with no model needs none
+    from shared.models.warm import warm_steps  # who folds with no model needs none
 
-    with _alone(cache_folder() / LOCK, stop):
-        for step in (*warm_steps(task, experts=experts), warm_block):
+    with alone("all", stop):
+        for step in warm_steps(task, experts=experts):
             if stop.is_set():
                 return
             step()
@@ -65,29 +80,27 @@ def warm_up(task: Task, experts: Sequence[str], stop: Event) -> None:
 
 def everything() -> None:
     """All that `headrace run` compiles: pools of both kinds, training, detectors, baselines."""
-    from shared.drift.ranks import Ranks
     from shared.drift.rates import Rates
-    from shared.drift.source import Constancy
-    from shared.drift.together import Together
     from shared.evaluation.baselines import replayed
     from shared.evaluation.linear import Linear
-    from shared.features.profile.block import warm_block
-    from shared.models.warm import cache_folder, warm
+    from shared.models.warm import warm
 
-    with _alone(cache_folder() / LOCK, Event()):
+    with alone("all", Event()):
+        warm_answers("binary")
         warm("binary")
         warm("regression")
-        warm_block()
         row, none = np.zeros(1), np.zeros(1, np.int64)
-        Together(Constancy(1), Rates(1), Ranks(1)).update(row)
         Rates(1).zeros(1)
         Linear(1, 1, logistic=True).learn(row, row)
         replayed(np.zeros((1, 1)), row, none, none)
 
 
 @contextmanager
-def _alone(place: Path, stop: Event) -> Iterator[None]:
-    """While no other process is in here; a process that dies leaves it."""
+def alone(what: str, stop: Event) -> Iterator[None]:
+    """While no other process of the same cache is at `what`, or `stop` is set; who dies leaves it."""
+    from shared.models.warm import cache_folder
+
+    place = cache_folder() / f"{what}.lock"
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("w") as file:
         while not _taken(file) and not stop.wait(_ASK_S):
