@@ -5,6 +5,7 @@ from math import isfinite, isnan, sqrt
 
 import msgspec
 
+from services.console.kinds import Kinds, grouped, kinds
 from services.console.profiles import Snapshot
 from services.console.shapes import Bar, Matrix, Strip, bars, matrix, strips, window
 from services.console.words import count, counted, number, share
@@ -66,6 +67,7 @@ class DataPage(msgspec.Struct, frozen=True):
     sources: list[Choice]
     spans: list[Choice]
     models: list[Choice]
+    kinds: list[Kinds]
     cards: list[Card]
     matrix: Matrix
 
@@ -84,9 +86,12 @@ def data_page(
     model = asked.model if asked.model in references else champion
     beside = read_reference(references[model]) if model in references else _columns(whole)
     blocks = [(tile, tile.block) for tile in tiles]
+    groups, columns = grouped(problem), _columns(now)
+    shown = {column for pairs in groups.values() for _, column in pairs}
     cards = [
-        _card(name, now.column(name), beside.get(name), blocks, _about(problem, name))
+        _card(name, columns[name], beside.get(name), blocks, _about(problem, name))
         for name in snapshot.names
+        if name not in shown
     ]
     return DataPage(
         rows=now.rows,
@@ -96,6 +101,10 @@ def data_page(
         sources=_sources(snapshot, asked.source),
         spans=_spans(tiles, asked.span),
         models=[Choice(m, f"training rows of {m}", m == model) for m in references],
+        kinds=[
+            kinds(name, _about(problem, name), pairs, columns, beside)
+            for name, pairs in groups.items()
+        ],
         cards=cards,
         matrix=matrix(now),
     )

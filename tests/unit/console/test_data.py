@@ -116,6 +116,33 @@ def test_sources_are_bounded_and_no_cut_of_the_stream_shows() -> None:
     assert len(whole.snapshot().tiles) == MOST_SOURCES + 1
 
 
+def test_a_category_is_shown_by_its_values() -> None:
+    colour = {
+        "type": "category",
+        "categories": ["red", "blue"],
+        "unseen": "other",
+        "missing": "keep",
+    }
+    base = problem()
+    events = base.events.model_dump() | {"fields": {"colour": colour, "x": {"type": "number"}}}
+    spec = base.model_validate(base.model_dump() | {"events": events, "evaluation": {}})
+    draw, seen, profiles = np.random.default_rng(4), list[str | None](), spec.feature_names
+    kept = Profiles(profiles, spec.profile.tile)
+    for n, record in enumerate(r for r in RECORDS if r.stream is PREDICTIONS):
+        seen.append([None, "red", "blue", "other"][draw.choice(4, p=[0.1, 0.2, 0.6, 0.1])])
+        ones = {f"colour_is_{v}": float(v == seen[-1]) for v in ("red", "blue", "other")}
+        features = dict.fromkeys(ones) if seen[-1] is None else ones
+        row = {**features, "x": float(n)}
+        kept.add(msgspec.structs.replace(record.value, features=row))
+    shown = data_page(kept.snapshot(), {}, "", spec, Asked(span=ALL))
+    assert [card.name for card in shown.cards] == ["x"]
+    (field,) = shown.kinds
+    counts = pd.Series(seen).dropna().replace("other", "(other)").value_counts(normalize=True)
+    assert [name for name, _, _ in field.values] == list(counts.index)
+    assert field.values[0][1] == f"{100 * counts['blue']:.1f} %"
+    assert f"({seen.count(None)} of {len(seen):,} rows)" in field.missing
+
+
 def test_the_training_rows_of_the_champion_stand_beside(board: Board) -> None:
     names = tuple(board.profiles.snapshot().names)
     trained = np.random.default_rng(1).normal(5.0, 1.0, (400, len(names)))
