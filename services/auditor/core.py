@@ -54,16 +54,24 @@ class _Replica:
         self.features = FeatureSet(problem)
         self.known = Keys(_NOTHING, problem.events.max_keys)
         self.tally = Tally()
+        self.is_whole = True
+        """Whether the auditor saw the partition from its first event on."""
+
+    def knows(self, key: str) -> bool:
+        """Whether nothing before what was seen of `key` can matter any more."""
+        reach = self.features.reach
+        return self.is_whole or (reach is not None and self.features.seen(key) >= reach)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """Entries that changed since the last call."""
-        yield "tally", msgspec.msgpack.encode(self.tally)
+        yield "tally", msgspec.msgpack.encode((self.is_whole, self.tally))
         yield from ((f"features/{name}", value) for name, value in self.features.changes())
         yield from ((f"known/{name}", value) for name, value in self.known.changes())
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Continue exactly."""
-        self.tally = msgspec.msgpack.decode(entries["tally"], type=Tally)
+        kind = tuple[bool, Tally]
+        self.is_whole, self.tally = msgspec.msgpack.decode(entries["tally"], type=kind)
         for part, fold in (("features/", self.features), ("known/", self.known)):
             fold.restore(
                 {k.removeprefix(part): v for k, v in entries.items() if k.startswith(part)}
@@ -135,6 +143,8 @@ class Auditor:
 
     def _came(self, record: Record) -> Audit | None:
         partition, offset = record.partition, record.offset
+        if partition not in self._read:
+            self._replica(partition).is_whole = offset == 0
         self._read[partition] = offset + 1
         valid = self._reading.valid(record)
         refused = self._refused.pop(f"{partition}:{offset}") if self._refused else None
@@ -168,8 +178,9 @@ class Auditor:
             self._events.pop(name)
             del self._names[partition, same[0].offset]
             return self._compared(partition, said, same[0])
-        if self._said.put(name, said) is not None:
-            self._replica(partition).tally.unmatched += 1
+        replica = self._replica(partition)
+        if self._said.put(name, said) is not None and replica.is_whole:
+            replica.tally.unmatched += 1
         return None
 
     def _refuse(self, rejected: Rejected) -> Audit | None:
@@ -196,12 +207,15 @@ class Auditor:
         replica, valid = self._replica(partition), raw.valid
         if said.is_first:
             replica.features.drop(valid.key or "")
+        is_founded = replica.knows(valid.key or "")
         expected = replica.features.transform(valid)
         number, audit = window_of(valid.time, self._window), None
         if number > replica.tally.number:
             audit = self._closed(partition)
             replica.tally = Tally(number)
-        if self._sample.compares(valid.id):
+        if not is_founded:
+            replica.tally.unfounded += 1
+        elif self._sample.compares(valid.id):
             replica.tally.compare(said.prediction, expected, replica.features.digest)
         return audit
 

@@ -17,6 +17,7 @@ class Tally(msgspec.Struct):
     number: int = -1
     compared: int = 0
     unmatched: int = 0
+    unfounded: int = 0
     foreign: int = 0
     features: dict[str, AuditedFeature] = {}
 
@@ -45,12 +46,13 @@ class Tally(msgspec.Struct):
 
     def audit(self, window: timedelta, feature_set: str, partition: int) -> Audit | None:
         """The window as a message; None: there is nothing in it."""
-        if not self.compared and not self.unmatched:
+        if not (self.compared or self.unmatched or self.unfounded):
             return None
         start = EPOCH + self.number * window
         return Audit(
             start=start, end=start + window, compared=self.compared,
-            features=list(self.features.values()), unmatched=self.unmatched, foreign=self.foreign,
+            features=list(self.features.values()), unmatched=self.unmatched,
+            unfounded=self.unfounded, foreign=self.foreign,
             feature_set=feature_set, partition=partition,
         )  # fmt: skip
 

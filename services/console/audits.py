@@ -29,6 +29,7 @@ class Audited(msgspec.Struct):
     windows: int = 0
     compared: int = 0
     unmatched: int = 0
+    unfounded: int = 0
     foreign: int = 0
     until: datetime | None = None
     features: dict[str, Differing] = {}
@@ -47,6 +48,7 @@ class Audits:
         found.windows += 1
         found.compared += audit.compared
         found.unmatched += audit.unmatched
+        found.unfounded += audit.unfounded
         found.foreign += audit.foreign
         found.until = audit.end if found.until is None else max(audit.end, found.until)
         for row in audit.features:
@@ -111,6 +113,13 @@ def audit_card(audits: Audits, problem: Problem) -> AuditCard:
     )
     if spec.share == 0.0:
         return AuditCard("Switched off: audit.share is 0.", "", "", [])
+    unfounded = ""
+    if found.unfounded:
+        unfounded = (
+            f" {counted(found.unfounded, 'prediction')} not compared: the auditor began later."
+        )
+    if not found.compared and unfounded:
+        return AuditCard(f"Nothing could be compared.{unfounded}", "warn", fine, [])
     if not found.compared:
         text = "No window with a sampled event is complete yet; audit.share says how many are sampled."
         return AuditCard(text, "", fine, [])
@@ -121,6 +130,7 @@ def audit_card(audits: Audits, problem: Problem) -> AuditCard:
         text += f" {counted(found.foreign, 'prediction')} made with another definition."
     if found.unmatched:
         text += f" {counted(found.unmatched, 'prediction')} without a raw event to compare with."
+    text += unfounded
     bad = rows or found.foreign or found.unmatched
     return AuditCard(text, "bad" if bad else "good", fine, rows)
 

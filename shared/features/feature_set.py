@@ -80,6 +80,20 @@ class FeatureSet:
             past.append(row, plan)
         return row if self._only_features else {name: row[name] for name in self.names}
 
+    @property
+    def reach(self) -> int | None:
+        """Events of a key after which nothing that came before them changes a bit of a feature; None:
+        there is no such number. A feature may look back at others that look back.
+        """
+        if self._plan.fills or self._plan.windows or self._remembering:
+            return None
+        return 0 if self._plan.empty else self._plan.depth * len(self._operators)
+
+    def seen(self, key: str) -> int:
+        """Events of `key` that are in its past."""
+        past = self._keys.past(key)
+        return 0 if past is None else past.events
+
     def drop(self, key: str) -> None:
         """Forget the past of `key`."""
         self._keys.drop(key)

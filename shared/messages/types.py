@@ -145,7 +145,8 @@ class Audit(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """Served features beside those recomputed from raw events, over one window of event time.
 
     `features`: those that differ, of `compared` predictions. `unmatched`: predictions whose raw event
-    was not found. `foreign`: predictions made with another definition of the features (`feature_set`).
+    was not found. `unfounded`: those not compared, since the auditor began after their past. `foreign`:
+    predictions made with another definition of the features (`feature_set`).
     """
 
     start: datetime
@@ -153,6 +154,7 @@ class Audit(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     compared: int
     features: list[AuditedFeature] = []
     unmatched: int = 0
+    unfounded: int = 0
     foreign: int = 0
     feature_set: str = ""
     partition: int = 0

@@ -266,3 +266,27 @@ def test_it_is_a_stage(share: float) -> None:
     shuffled = [*records[1::2], *records[::2]]  # so that some wait at each cut
     outs = check_stage(SERVICE, lambda: Auditor(spec), shuffled, [1, 60, 149, 200])
     assert outs
+
+
+LAGS: list[dict[str, Any]] = [
+    {"kind": "lags", "field": "x", "by": [1, 3]},
+    {"kind": "expression", "name": "up", "formula": "x - x_lag_1"},
+    {"kind": "lags", "field": "up", "by": [2]},
+]
+
+
+@pytest.mark.parametrize(("features", "knows"), [(LAGS, True), (FEATURES, False)])
+def test_an_auditor_that_began_later_accuses_nobody(
+    features: list[dict[str, Any]], knows: bool
+) -> None:
+    """Of a log whose first events were dropped; it compares what no earlier event can change."""
+    plain = {"x": {"type": "number", "coerce": True}, "n": {"type": "integer", "range": [-5, 5]}}
+    spec = problem(features=features, fields=plain)
+    events = raw_events(9, 240)
+    outs = served(spec, events)
+    late = [record for record in in_turn(events, outs) if record.seq >= 100]
+    found = audits(spec, late)
+    assert clean(found) and sum(audit.unfounded for audit in found) > 0
+    assert (compared(found) > 0) == knows
+    whole = sum(record.stream is PREDICTIONS for record in late)
+    assert compared(found) + sum(audit.unfounded for audit in found) == whole
