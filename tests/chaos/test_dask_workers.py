@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -36,12 +35,6 @@ def _rows(start: int, end: int) -> list[bytes]:
     return ROWS[start:end]
 
 
-def _plain(result: Any) -> dict[str, Any]:
-    """Without what a clock said."""
-    board = {k: v for k, v in result["board"].items() if not k.endswith("_seconds")}
-    return {**result, "board": board}
-
-
 def test_killed_workers_lose_nothing_and_double_nothing(
     cluster: DaskCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,7 +60,7 @@ def test_killed_workers_lose_nothing_and_double_nothing(
     assert Counter(told) == Counter(job.job for job in jobs), "each is told once"
     inline = InlineTraining(_rows, SPEC, world.NAMES)
     for job in jobs:
-        assert _plain(training.result(job)) == _plain(inline.result(job)), job.job
+        assert world.plain(training.result(job)) == world.plain(inline.result(job)), job.job
     assert len(list((tmp_path / "jobs").glob("*.result"))) == FITS
     assert not list((tmp_path / "jobs").glob("*.request"))
     assert training.cpu_seconds > 0

@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.system.test_page import Site, browser, open_page
+from tests.system.test_page import Site
 
-__all__ = ["browser", "open_page"]
 pytestmark = pytest.mark.browser
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.kit.runs import ROOT, environment
 
 GUIDE = ROOT / "docs" / "YOUR_OWN_CSV.md"
+ONCE = ("Compiling for this machine", "Warm after")
+"""What only the first start on a machine says."""
 
 
 def steps(text: str) -> list[tuple[str, str]]:
@@ -41,9 +43,8 @@ def test_the_guide_word_for_word(tmp_path: Path) -> None:
             ["bash", "-c", command], cwd=tmp_path, env={**environment(), "PATH": path},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
         )  # fmt: skip
-        assert fits(promised, done.stdout), (
-            f"$ {command}\n{done.stdout}\n--- promised:\n{promised}"
-        )
+        said = "".join(line for line in done.stdout.splitlines(True) if not line.startswith(ONCE))
+        assert fits(promised, said), f"$ {command}\n{said}\n--- promised:\n{promised}"
 
 
 def test_a_promise_can_be_broken() -> None:

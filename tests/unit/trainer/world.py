@@ -1,6 +1,6 @@
 """A small world with a known truth: y says whether x0 and x1 have the same sign, which no line can."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -110,3 +110,9 @@ def request(rows: Sequence[Outcome], spec: Problem | None = None, number: int = 
 
 def replaced(row: Outcome, **fields: Any) -> Outcome:
     return msgspec.structs.replace(row, **fields)
+
+
+def plain(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a clock said, and what is only measured in a process of its own."""
+    measured = {"fit_seconds", "one_row_seconds", "model_mb", "replayed_rows"}
+    return {**result, "board": {k: v for k, v in result["board"].items() if k not in measured}}
