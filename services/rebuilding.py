@@ -7,7 +7,8 @@ import msgspec
 
 from services import inspection
 from services.inspection import Run, messages
-from services.trainer.request import FitResult
+from services.onnx_export import ROWS, NotExported, onnx_form
+from services.trainer.request import FitResult, rows_of
 from services.trainer.shell import InlineTraining, request_of
 from shared import wiring
 from shared.durable import write_durably
@@ -15,12 +16,14 @@ from shared.errors import UsageError
 from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS, MODELS, OUTCOMES, PREDICTIONS
 from shared.messages.types import Job, ModelEvent
+from shared.models.rows import matrix
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, verified
 from shared.registry.manifest import Manifest, canonical, read_manifest
 from shared.settings import load
 
 _PAGE = 1_000
+ONNX = "model.onnx"
 FILES = {"artefact": "model.arrays", "estimator": "estimator.skops"}
 
 
@@ -62,6 +65,8 @@ def rebuild(run: Run, problem: Problem, version: str) -> dict[str, Any]:
 def export(run: Run, version: str, to: Path) -> dict[str, Any]:
     """Write `version` into the directory `to`; every part is verified first.
 
+    `onnx` in the answer names the file of that form, or says why there is none.
+
     Raises:
         UsageError: no such version, or it was not trained by a job.
         UntrustedArtefact: a part is not what was signed; nothing was written.
@@ -78,10 +83,28 @@ def export(run: Run, version: str, to: Path) -> dict[str, Any]:
         if reference is not None:
             blob = blobs.get(reference.digest)
             parts[name] = verified(blob, event.manifest, verifier, part=part)
+    why = ONNX
+    try:
+        parts[ONNX] = _onnx(run, manifest, parts)
+    except NotExported as reason:
+        why = f"not written: {reason}"
     to.mkdir(parents=True, exist_ok=True)
     for name, data in parts.items():
         write_durably(to / name, data)
-    return {"version": version, "kind": manifest.kind, "directory": str(to), "files": list(parts)}
+    return {"version": version, "kind": manifest.kind, "directory": str(to), "files": list(parts),
+            "onnx": why}  # fmt: skip
+
+
+def _onnx(run: Run, manifest: Manifest, parts: dict[str, bytes]) -> bytes:
+    """Raises NotExported: see there; or the rows to compare on are gone."""
+    try:
+        first = max(manifest.start, manifest.end - ROWS)
+        outcomes = rows_of(_outcomes(run, first, manifest.end))
+    except UsageError as gone:
+        raise NotExported(str(gone)) from gone
+    x = matrix([row.features for row in outcomes], manifest.features)
+    estimator, artefact = parts.get(FILES["estimator"]), parts[FILES["artefact"]]
+    return onnx_form(estimator, artefact, x, manifest.classes)
 
 
 def card(run: Run, problem: Problem, version: str, to: Path) -> dict[str, Any]:
@@ -112,7 +135,7 @@ def _published(run: Run, version: str) -> str:
         return f"none as champion, {told}"
     (first, start), (last, end) = own[0], own[-1]
     return (
-        f"{count:,} as champion, between the offsets {first:,} and {last:,} of `predictions` "
+        f"{count:,} as champion, between the offsets {first:,} and {last:,} of the stream predictions "
         f"({start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}); {told}"
     )
 

@@ -145,7 +145,7 @@ def _lineage(facts: Facts, manifest: Manifest | None) -> Part:
     rows = []
     if manifest is not None:
         span = f"{count(manifest.start)} to {count(manifest.end)}"
-        rows.append(Row("Outcomes", span, "offsets of the stream `outcomes`, the end excluded: "
+        rows.append(Row("Outcomes", span, "offsets of the stream outcomes, the end excluded: "
                         "labelled predictions, with the features that were served"))  # fmt: skip
     for job in facts.jobs[:1]:
         rows.append(Row("Job", job.job, f"asked for by {job.trigger}: {job.reason}"))
@@ -156,8 +156,8 @@ def _lineage(facts: Facts, manifest: Manifest | None) -> Part:
     elif facts.steps:
         rows.append(Row("Version", facts.version, facts.steps[0].reason))
     rows.append(Row("Predictions", facts.published, "each names its version; they are on the "
-                    "stream `predictions` and in the archive"))  # fmt: skip
-    about = "From the data to the answers; `headrace models rebuild` makes it again and compares."
+                    "stream predictions and in the archive"))  # fmt: skip
+    about = "From the data to the answers; headrace models rebuild makes it again and compares."
     return Part("Where it comes from", about, rows)
 
 
