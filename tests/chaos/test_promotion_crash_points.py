@@ -32,10 +32,10 @@ from tests.kit.promoting import SHADOW_AT, Whole, commanded, promoting
 from tests.unit.judge.test_judge import T0
 
 pytestmark = pytest.mark.slow
-ROWS = 360
+ROWS = 320
 COMMANDS = {
     SHADOW_AT + 10: Control(command="promote", time=T0, by="ada", target="v2"),
-    SHADOW_AT + 120: Control(command="rollback", time=T0, by="ada"),
+    SHADOW_AT + 95: Control(command="rollback", time=T0, by="ada"),
 }
 STORY = [("v1", "champion"), ("v2", "shadow"), ("v2", "canary"), ("v2", "champion"),
          ("v1", "champion"), ("v2", "rejected")]  # fmt: skip
@@ -66,7 +66,7 @@ class Undisturbed:
 def undisturbed() -> Undisturbed:
     begun, blobs = commanded(promoting(), ROWS, COMMANDS), MemoryBlobs()
     before = Whole(begun, blobs, promoting())
-    while len(begun.read([OUTCOMES], {}, 100_000)) < SHADOW_AT - 60:
+    while len(begun.read([OUTCOMES], {}, 100_000)) < SHADOW_AT - 20:
         assert before.runner.step()
     before.runner.checkpoint()
     log = deepcopy(begun)

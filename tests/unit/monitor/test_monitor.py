@@ -280,7 +280,8 @@ def test_a_checkpoint_holds_only_what_changed() -> None:
 
 
 @pytest.mark.parametrize("kind", ["went-live", "frozen", "missing", "unit", "errors", "inputs",
-                                  "predictions", "labels-stopped", "rejected", "silence"])  # fmt: skip
+                                  "predictions", "labels-stopped", "rejected", "silence",
+                                  "no-answer", "estimated-worse"])  # fmt: skip
 def test_every_kind_of_alert_has_its_runbook(kind: str) -> None:
     assert f"\n## {kind}\n" in Path("docs/runbooks.md").read_text()
 

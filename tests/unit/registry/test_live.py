@@ -42,6 +42,17 @@ def test_the_way_back_closes_when_the_old_champion_retires() -> None:
     assert not live.allows("v1", "champion")
 
 
+def test_one_canary_at_a_time_and_it_is_remembered() -> None:
+    live = _live(*BORN, ("v3", "shadow"), ("v2", "canary"))
+    assert live.shadows == ("v2", "v3")
+    with pytest.raises(Reject, match="v2 is the canary, and there is one at a time"):
+        live.apply(_event("v3", "canary"))
+    live.apply(_event("v2", "proposed"))
+    assert live.canary is None
+    assert live.been("v2", "canary")
+    assert not live.been("v3", "canary")
+
+
 def test_snapshots_are_no_steps() -> None:
     live = _live(*BORN)
     snapshot = _event("v1", "snapshot", blob="b", outcomes=5)
@@ -77,7 +88,9 @@ def test_what_the_table_does_not_have_is_refused_and_changes_nothing(
     steps=st.lists(
         st.tuples(
             st.sampled_from(["v1", "v2", "v3", "v4"]),
-            st.sampled_from(["shadow", "champion", "rejected", "retired", "snapshot"]),
+            st.sampled_from(
+                ["shadow", "proposed", "canary", "champion", "rejected", "retired", "snapshot"]
+            ),
         ),
         max_size=25,
     ),
@@ -98,6 +111,9 @@ def test_one_champion_always_and_a_copy_goes_on_alike(
         champions = [m for m, s in live.states.items() if s == "champion"]
         assert champions == ([live.champion] if live.champion else [])
         assert live.previous is None or live.previous in live.shadows
+        canaries = [m for m, s in live.states.items() if s == "canary"]
+        assert canaries == ([live.canary] if live.canary else [])
+        assert set(canaries) <= set(live.shadows)
     assert live.dump() == twin.dump()
 
 
