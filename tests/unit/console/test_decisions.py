@@ -1,0 +1,49 @@
+"""What the page shows of decisions: on the job's card, who decided what, and with which key."""
+
+from services.console.core import Board
+from services.console.panels import job_cards, model_cards
+from shared.messages.streams import JOBS, MODELS
+from shared.messages.types import Job, ModelEvent
+from shared.registry.decisions import sealed
+from shared.stage import Record
+from tests.kit.recorded import KEY
+from tests.unit.console.synthetic import START, problem
+
+
+def told() -> Board:
+    """job-0001 makes v2; it wins, answers its share, and is taken back by ada."""
+    job = Job(job="job-0001", state="requested", reason="drift", trigger="drift", time=START)
+    accepted = Job(job="job-0001", state="accepted", reason="better", trigger="drift", time=START,
+                   model="v2", evidence={"metric": "accuracy"})  # fmt: skip
+    steps = [
+        ModelEvent(model="v1", state="champion", time=START, by="learner"),
+        ModelEvent(model="v2", state="shadow", time=START, by="trainer", job="job-0001"),
+        ModelEvent(model="v2", state="canary", time=START, by="judge", outcomes=700,
+                   reason="answers 5.0% of the events", evidence={"e_value": 31.0}),
+        ModelEvent(model="v2", state="rejected", time=START, by="ada", reason="taken back"),
+    ]  # fmt: skip
+    board = Board(problem())
+    records = [Record(JOBS, job), Record(JOBS, sealed(accepted, KEY.sign))]
+    records += [Record(MODELS, sealed(step, KEY.sign)) for step in steps[:3]]
+    list(board.handle(records))
+    canary = {card.name: card for card in model_cards(board)}["v2"]
+    assert (canary.role, canary.can_promote, canary.can_roll_back) == ("canary", True, True)
+    list(board.handle([Record(MODELS, sealed(steps[3], KEY.sign))]))
+    return board
+
+
+def test_the_jobs_card_tells_what_became_of_its_model() -> None:
+    (card,) = job_cards(told())
+    assert [line.state for line in card.life] == [
+        "requested", "accepted", "shadow", "canary", "rejected",
+    ]  # fmt: skip
+    key = f"signed with key {KEY.key_id}"
+    assert card.life[3].text == f"answers 5.0% of the events (by judge, {key})"
+    assert card.life[3].place == "after 700 outcomes"
+    assert card.life[4].text == f"taken back (by ada, {key})"
+
+
+def test_who_is_out_can_neither_be_promoted_nor_taken_back() -> None:
+    gone = {card.name: card for card in model_cards(told())}["v2"]
+    assert (gone.role, gone.can_promote, gone.can_roll_back) == ("rejected", False, False)
+    assert gone.evidence
