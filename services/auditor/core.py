@@ -52,7 +52,7 @@ class _Replica:
 
     def __init__(self, problem: Problem) -> None:
         self.features = FeatureSet(problem)
-        self.known = Keys(_NOTHING, problem.events.max_keys)
+        self.known = Keys(_NOTHING, problem.events.max_keys, problem.events.expire)
         self.tally = Tally()
         self.is_whole = True
         """Whether the auditor saw the partition from its first event on."""
@@ -167,8 +167,8 @@ class Auditor:
         first = False
         if not self._sample.whole:
             known, key = self._replica(partition).known, prediction.key or ""
-            first = known.past(key) is None
-            known.at(key, prediction.time)
+            before = known.past(key)
+            first = known.at(key, prediction.time) is not before  # new, or anew after it expired
         if not self._sample.follows(prediction.key):
             return None
         name = f"{partition}:{prediction.id}"

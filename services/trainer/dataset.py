@@ -33,6 +33,8 @@ class Shape:
     classes: tuple[Value, ...]
     n_base: int
     n_members: int
+    false_discovery: float | None = None
+    """The share of irrelevant features among those that a candidate is given; None: it is given all."""
 
     @property
     def regression(self) -> bool:

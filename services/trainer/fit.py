@@ -80,7 +80,8 @@ def _shape(request: FitRequest, rows: Sequence[Outcome], problem: Problem) -> Sh
     classes: tuple[Value, ...] = ()
     if problem.task != "regression":
         classes = classes_of(rows, problem.label.classes or ())
-    return Shape(tuple(request.features), classes, request.n_base, request.n_members)
+    features, rate = tuple(request.features), problem.false_discovery
+    return Shape(features, classes, request.n_base, request.n_members, rate)
 
 
 class _Fit:

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 from services.trainer.candidates import CANDIDATES, Estimator
 from services.trainer.dataset import Dataset, Labels, Shape, Split
 from services.trainer.losses import Answers, Metric
+from services.trainer.relevance import given_only, relevant
 from services.trainer.search import Ask, Setup
 from shared.models.anchors import anchor_from_sklearn
 from shared.models.packed import pack, unpack
@@ -126,6 +127,8 @@ def fitted(setup: Setup, seed: int, x: F64, y: Labels, shape: Shape) -> Estimato
         raise Unfit(f"{len(y)} rows of one class teach nothing")
     try:
         estimator = candidate.make(shape.regression, seed, shape.width, **dict(setup.settings))
+        if shape.false_discovery is not None:
+            estimator = given_only(relevant(x, y, shape), estimator)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             estimator.fit(x, y)

@@ -53,7 +53,7 @@ class Validator:
         self._watermarks = Watermarks(events)
         plan = Plan()
         self._checks = Checks(problem, plan)
-        self._newest = Keys(plan, events.max_keys)
+        self._newest = Keys(plan, events.max_keys, events.expire)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See `shared.stage.Stage`."""

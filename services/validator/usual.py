@@ -26,7 +26,8 @@ Decode = Callable[[Any], dict[str, Any] | None]
 def usual_decoder(events: Events) -> Decode:
     """A function from an event's bytes to its checked fields, or None: it is not usual."""
     types: dict[str, Any] = {}
-    for role, kind in ((events.id, _NAME), (events.key, _NAME), (events.time, _TIME)):
+    named = (events.id, events.key, events.environment)
+    for role, kind in (*((name, _NAME) for name in named), (events.time, _TIME)):
         if role is not None and role not in events.fields:
             types[role] = kind
     loose = tuple(types)

@@ -12,8 +12,9 @@ from shared.features.kinds import KINDS
 from shared.features.past import Past, Plan
 from shared.features.port import Operator, Remembering, Row
 from shared.messages.types import Valid
+from shared.problem.durations import duration_text
 from shared.problem.expression import Formula
-from shared.problem.spec import Expression, Feature, Problem, Since
+from shared.problem.spec import Auto, Calendar, Expression, Feature, Problem, Since
 
 _VERSION = 1
 """Counts changes of meaning: with it the digest changes."""
@@ -26,7 +27,8 @@ class FeatureSet:
     """Computes features event by event, in order of arrival within each key.
 
     `names`: the features, in the order of the model's columns. `digest`: of their definition.
-    Memory: at most `events.max_keys` keys, each as `shared/features/past.py` says.
+    Memory: at most `events.max_keys` keys, none silent for longer than `events.expire`, each as
+    `shared/features/past.py` says.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -48,17 +50,19 @@ class FeatureSet:
             if spec.type == "category" and spec.feature
         ]
         for index, feature in enumerate(problem.features):
+            if isinstance(feature, Auto):
+                continue
             kinds = problem.formula_kinds(index)
             self._operators.append(KINDS[feature.kind](feature, self._plan, kinds))
         self._computes = [operator.compute for operator in self._operators]
         self._blank: Row = dict.fromkeys(self.names)
         self._remembering = [op for op in self._operators if isinstance(op, Remembering)]
-        self._keys = Keys(self._plan, problem.events.max_keys)
+        self._keys = Keys(self._plan, problem.events.max_keys, problem.events.expire)
         self._nothing = Past(self._plan) if self._plan.empty else None
 
     @property
     def forgotten(self) -> int:
-        """Keys that were forgotten to make room for others."""
+        """Keys that were forgotten: to make room for others, or expired."""
         return self._keys.forgotten
 
     def transform(self, valid: Valid) -> dict[str, float | None]:
@@ -118,7 +122,7 @@ def _used(problem: Problem) -> set[str]:
         if isinstance(feature, Expression | Since):
             text = feature.formula or "true"
             used |= set(Formula(text, problem.formula_kinds(index)).names)
-        elif feature.kind != "calendar":
+        elif not isinstance(feature, Auto | Calendar):
             used.add(feature.field)
     return used & problem.events.fields.keys()
 
@@ -131,7 +135,7 @@ def _dumped(feature: Feature) -> dict[str, Any]:
 def _digest(problem: Problem) -> str:
     """16 hexadecimal digits over everything that the numbers depend on."""
     matters = {"type", "missing", "categories", "unseen", "feature", "encode", "buckets"}
-    definition = {
+    definition: dict[str, Any] = {
         "version": _VERSION,
         "key": problem.events.key,
         "max_keys": problem.events.max_keys,
@@ -142,5 +146,7 @@ def _digest(problem: Problem) -> str:
         },
         "features": [_dumped(feature) for feature in problem.features],
     }
+    if problem.events.expire is not None:
+        definition["expire"] = duration_text(problem.events.expire)
     text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
     return sha256(text.encode()).hexdigest()[:16]

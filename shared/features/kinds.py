@@ -13,6 +13,7 @@ from shared.features.past import Plan
 from shared.features.port import Operator
 from shared.features.windows import WindowValues
 from shared.features.windows_open import OpenWindowValues
+from shared.problem.derived import IN_ORDER
 from shared.problem.expression import Formula
 from shared.problem.spec import FormulaKind, Window
 
@@ -21,7 +22,8 @@ Build = Callable[[Any, Plan, dict[str, FormulaKind]], Operator]
 
 def _window(spec: Window, plan: Plan) -> Operator:
     begins_anew = spec.tumbling is not None or spec.session is not None
-    return OpenWindowValues(spec, plan) if begins_anew else WindowValues(spec, plan)
+    adds_up = IN_ORDER.isdisjoint(spec.of)
+    return OpenWindowValues(spec, plan) if begins_anew and adds_up else WindowValues(spec, plan)
 
 
 KINDS: dict[str, Build] = {

@@ -13,7 +13,8 @@ class LagValues:
 
     def __init__(self, spec: Lags, plan: Plan) -> None:
         self._field = spec.field
-        self._lags = [(by, f"{spec.field}_lag_{by}") for by in spec.by]
+        self._lags = [(-by, f"{spec.field}_lag_{by}") for by in spec.by]
+        self._deepest = max(spec.by)
         self._minus = (
             [(f"{spec.field}_lag_{by}", f"{spec.field}_minus_lag_{by}") for by in spec.by]
             if spec.difference
@@ -25,8 +26,9 @@ class LagValues:
         """See `Operator`."""
         values = past.columns[self._column]
         size = len(values)
-        for by, name in self._lags:
-            value = values[-by] if by <= size else nan
+        full = size >= self._deepest
+        for place, name in self._lags:
+            value = values[place] if full or -place <= size else nan
             row[name] = value if value == value else None
         if self._minus:
             now = row[self._field]

@@ -28,6 +28,11 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 """Before every time."""
 
 
+_NO_TIMES: "array[int]" = array("q")
+_NO_FILLS: list[Any] = []
+"""Shared by the pasts of a plan that keeps none: with a million keys every object counts."""
+
+
 class WindowState(Protocol):
     """A window's memory; everything but its bounds follows from the columns."""
 
@@ -104,10 +109,10 @@ class Past:
         self.time = NEVER
         self._time_us: int | None = None
         self.events = 0
-        self.columns = [array("d") for _ in plan.depths]
-        self.times = array("q")
-        self.windows: list[Any] = [make() for make in plan.windows]
-        self.fills: list[Any] = list(plan.fills)
+        self.columns = tuple(array("d") for _ in plan.depths)
+        self.times = array("q") if plan.time_depth else _NO_TIMES
+        self.windows: tuple[Any, ...] = tuple(make() for make in plan.windows)
+        self.fills: list[Any] = list(plan.fills) if plan.fills else _NO_FILLS
         self.first = 0
         self._saved = 0
 
@@ -165,8 +170,8 @@ class Past:
         self.move(time_at(max(head.time_us, microseconds(NEVER))))
         self.events, self.first = head.events, head.first
         self._saved = self.events
-        made = zip(plan.fills, head.fills, strict=True)
-        self.fills = [type(empty)(*fill) for empty, fill in made]
+        for index, (empty, fill) in enumerate(zip(plan.fills, head.fills, strict=True)):
+            self.fills[index] = type(empty)(*fill)
         last = -(-self.events // CHUNK) if plan.depth else 0
         for chunk in range(self.first, last):
             self._take(plan, entries[f"rows/{chunk}/{key}"])

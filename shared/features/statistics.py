@@ -49,6 +49,7 @@ MEASURES: dict[str, Measure] = {
         lambda a, b: (a[0] if a[0] <= b[0] else b[0], a[1] if a[1] >= b[1] else b[1]),
     ),
     "last": Measure(lambda x, value: (value,), lambda a, b: b),
+    "pace": Measure(lambda x, value: (1.0, x, x), lambda a, b: (a[0] + b[0], a[1], b[2])),
     "slope": Measure(lambda x, value: (1.0, x, value, 0.0, 0.0), _merge_slopes),
 }
 
@@ -61,6 +62,10 @@ def _trend(part: Part) -> float | None:
     return part[4] / part[3] if part[3] > 0.0 else None
 
 
+def _rate(part: Part) -> float | None:
+    return (part[0] - 1.0) / (part[2] - part[1]) if part[2] > part[1] else None
+
+
 STATISTICS: dict[str, tuple[str, Callable[[Part], float | None]]] = {
     "count": ("moments", lambda part: part[0]),
     "sum": ("moments", lambda part: part[1]),
@@ -71,9 +76,11 @@ STATISTICS: dict[str, tuple[str, Callable[[Part], float | None]]] = {
     "range": ("extremes", lambda part: part[1] - part[0]),
     "last": ("last", lambda part: part[0]),
     "trend": ("slope", _trend),
+    "rate": ("pace", _rate),
 }
 """What each statistic reads. `std` is the sample's (n - 1); `trend` the least-squares slope, per event
-in windows of a number of events and per hour in windows of a time span."""
+in windows of a number of events and per hour in windows of event time; `rate` the values an hour
+between the window's first and its newest."""
 
 OF_NOTHING: dict[str, float] = {"count": 0.0, "sum": 0.0}
 """Statistics that are not missing when the window holds no value."""

@@ -1,4 +1,4 @@
-"""Statistics over the newest events, or the newest span of event time, of the same key.
+"""Statistics over the newest events, or a stretch of event time up to now, of the same key.
 
 A queue of two stacks (folklore; e.g. Tangwongsan, Hirzel, Schneider, "Low-latency sliding-window
 aggregation in worst-case constant time", 2017, section 2): the *front* holds, for every ordinal
@@ -7,11 +7,12 @@ from `boundary` on. Adding merges into the back, expiry pops the front, and an e
 rebuilt from the back's values: O(1) merges an event, amortised, with no subtraction.
 """
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from shared.features.lags import finite
 from shared.features.ordered import QUANTILES, Ordered
-from shared.features.past import Past, Plan
+from shared.features.past import NEVER_US, Past, Plan
 from shared.features.port import Row
 from shared.features.statistics import MEASURES, OF_NOTHING, STATISTICS, Measure, Part
 from shared.problem.spec import Window
@@ -58,12 +59,12 @@ class WindowValues:
     def __init__(self, spec: Window, plan: Plan) -> None:
         self._field = spec.field
         self._now = spec.include_now
-        self._span_us = None if spec.span is None else spec.span // timedelta(microseconds=1)
+        self._before_us = _before_us(spec)
         size = spec.limit if spec.size is None else spec.size
         self._keep = size - 1 if spec.include_now else size
         self._outputs = Outputs(spec)
         self._column = plan.column(spec.field, self._keep + 1)
-        if self._span_us is not None:
+        if self._timed:
             plan.times(self._keep + 1)
         measures = self._outputs.measures
         self._state = plan.window(lambda: TwoStacks(measures, self._column, self._timed))
@@ -76,7 +77,7 @@ class WindowValues:
 
     @property
     def _timed(self) -> bool:
-        return self._span_us is not None
+        return self._before_us is not None
 
     def compute(self, row: Row, time: datetime, past: Past) -> None:
         """See `Operator`."""
@@ -112,12 +113,29 @@ class WindowValues:
         """The first ordinal that still counts."""
         events = past.events
         low = max(state.low, events - self._keep)
-        if self._span_us is not None:
-            expired = past.time_us - self._span_us
+        if self._before_us is not None:
+            expired = self._before_us(past)
             times, base = past.times, events - len(past.times)
             while low < events and times[low - base] <= expired:
                 low += 1
         return low
+
+
+def _before_us(spec: Window) -> Callable[[Past], int] | None:
+    """The newest time that is out of the window at an event; None: the window goes by events."""
+    width = spec.span or spec.tumbling or spec.session or timedelta(0)
+    width_us = width // timedelta(microseconds=1)
+
+    def session_us(past: Past) -> int:
+        """All or nothing: the event is too far from the one before it, or not."""
+        newest_us = past.times[-1] if past.times else NEVER_US
+        return newest_us if past.time_us - newest_us > width_us else NEVER_US
+
+    if spec.span is not None:
+        return lambda past: past.time_us - width_us
+    if spec.tumbling is not None:
+        return lambda past: past.time_us // width_us * width_us - 1
+    return session_us if spec.session is not None else None
 
 
 class TwoStacks:

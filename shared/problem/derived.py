@@ -4,6 +4,7 @@ What a section adds to the numbers that a model sees is told by its `columns`; h
 is `shared/features`.
 """
 
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -46,11 +47,11 @@ class Lags(Part):
 
 
 Statistic = Literal[
-    "count", "sum", "mean", "min", "max", "std", "range", "last", "trend",
+    "count", "sum", "mean", "min", "max", "std", "range", "last", "trend", "rate",
     "distinct", "q05", "q25", "median", "q75", "q95",
 ]  # fmt: skip
 IN_ORDER = frozenset({"distinct", "q05", "q25", "median", "q75", "q95"})
-"""Statistics that need all values of the window: not for sessions and tumbling windows."""
+"""Statistics that need all values of the window, not only what they add up to."""
 
 
 class Window(Part):
@@ -67,7 +68,8 @@ class Window(Part):
     tumbling: Duration | None = None
     session: Duration | None = None
     limit: int = Field(10_000, ge=1, le=1_000_000)
-    """With `span`: at most this many newest events count (memory is bounded)."""
+    """With `span`, and wherever quantiles or distinct values are asked for: at most this many newest
+    events count (memory is bounded)."""
     include_now: bool = True
     minus_now: bool = False
     """Adds the present value minus the window's mean."""
@@ -128,6 +130,25 @@ class Expression(Part):
         return (self.name,)
 
 
+class Auto(Part):
+    """Features made up from the number fields, at most `budget` columns: earlier values and changes,
+    windows, differences and quotients of pairs; stacked `depth` deep (windows of changes, changes of
+    windows). They stand behind the declared features, and are what one could have declared.
+    """
+
+    kind: Literal["auto"]
+    budget: int = Field(50, ge=1, le=2_000)
+    depth: int = Field(2, ge=1, le=3)
+    lags: list[Annotated[int, Field(ge=1, le=100_000)]] = Field([1], min_length=1)
+    """Events back."""
+    spans: list[Duration] = Field([timedelta(hours=1), timedelta(days=1)], min_length=1)
+    """Widths of sliding windows, in event time."""
+
+    def columns(self) -> tuple[str, ...]:
+        """None of its own."""
+        return ()
+
+
 Feature = Annotated[
-    Calendar | Lags | Window | Decayed | Since | Expression, Field(discriminator="kind")
+    Calendar | Lags | Window | Decayed | Since | Expression | Auto, Field(discriminator="kind")
 ]

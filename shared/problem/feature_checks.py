@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from shared.problem.derived import IN_ORDER
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
-from shared.problem.spec import Calendar, Decayed, Expression, Problem, Since, Window
+from shared.problem.spec import Auto, Calendar, Decayed, Expression, Problem, Since, Window
 
 _MAX_COLUMNS = 5_000
 
@@ -26,6 +25,8 @@ def features_mistakes(problem: Problem) -> Iterator[Mistake]:
         elif isinstance(feature, Expression | Since):
             text = "true" if feature.formula is None else feature.formula
             yield from formula_mistakes(text, kinds, (*path, "formula"))
+        elif isinstance(feature, Auto):
+            yield from _auto(feature, path)
         else:
             yield from _past_of(feature.field, kinds, (*path, "field"))
         if isinstance(feature, Window):
@@ -58,6 +59,12 @@ def _past_of(name: str, kinds: dict[str, Any], path: Path) -> Iterator[Mistake]:
         yield Mistake(path, f"`{name}` is text, it has no past in numbers", nearest(name, numbers))
 
 
+def _auto(auto: Auto, path: Path) -> Iterator[Mistake]:
+    for index, span in enumerate(auto.spans):
+        if span <= timedelta(0):
+            yield Mistake((*path, "spans", index), "a span must be positive", "[1h, 1d]")
+
+
 def _window(window: Window, path: Path) -> Iterator[Mistake]:
     spans = {"span": window.span, "tumbling": window.tumbling, "session": window.session}
     given = [name for name, span in spans.items() if span is not None]
@@ -69,10 +76,11 @@ def _window(window: Window, path: Path) -> Iterator[Mistake]:
         )
     elif given and (spans[given[0]] or timedelta(0)) <= timedelta(0):
         yield Mistake((*path, given[0]), f"a {given[0]} must be positive", "a duration such as 1d")
-    in_order = [name for name in window.of if name in IN_ORDER]
-    if in_order and (window.tumbling or window.session):
+    if "rate" in window.of and window.size is not None:
         yield Mistake(
-            (*path, "of"), f"`{in_order[0]}` needs all values of the window", "`size` or `span`"
+            (*path, "of"),
+            "`rate` counts values an hour, and this window has a size in events",
+            "`span: 1d`, `tumbling: 1d` or `session: 30m` instead of `size`",
         )
     if not window.of and not window.minus_now:
         yield Mistake((*path, "of"), "no statistic is asked for", "`of: [mean, std]`")

@@ -126,7 +126,7 @@ def events_mistakes(problem: Problem) -> Iterator[Mistake]:
                 f"a field of type {' or '.join(types)}",
             )
     yield from _not_negative(events.allow_backwards, ("events", "allow_backwards"))
-    for name in ("allow_late", "idle_after"):
+    for name in ("allow_late", "idle_after", "expire"):
         yield from _not_negative(getattr(events, name) or timedelta(0), ("events", name))
     if events.idle_after is not None and events.allow_late is None:
         yield Mistake(

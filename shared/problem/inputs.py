@@ -130,6 +130,9 @@ class Events(Part):
     max_bytes: int = Field(262_144, ge=64)
     max_keys: int = Field(10_000, ge=1)
     """Keys whose past is kept; the one that was silent longest (event time) is forgotten first."""
+    expire: Duration | None = None
+    """A key is forgotten when it was silent for longer than this, by the newest event time of its
+    partition; None: only to make room. Declare `allow_ahead` too, or one wild time makes all expire."""
 
 
 class LabelRequests(Part):

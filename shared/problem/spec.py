@@ -6,11 +6,13 @@ all are to be had here.
 """
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from shared.problem.auto import made_up
 from shared.problem.derived import (
+    Auto,
     Calendar,
     Decayed,
     Expression,
@@ -41,6 +43,7 @@ from shared.problem.selection import Selection
 
 __all__ = [
     "AuditSpec",
+    "Auto",
     "Calendar",
     "Canary",
     "Check",
@@ -179,6 +182,10 @@ class Retraining(Part):
     neural_net, neighbours, naive_bayes."""
     search: SearchSpec | None = None
     """None: only the defaults."""
+    false_discovery: float | None = Field(None, gt=0.0, lt=1.0)
+    """A candidate is given only the features that tell something of the label; of those that it is
+    given this share at most is expected to tell nothing (Benjamini and Hochberg, 1995). None: all
+    features, or 0.05 where some are made up (`kind: auto`)."""
     keep_estimator: bool = False
     """Beside the arrays that are served, keep scikit-learn's own object of each accepted model (skops),
     for use elsewhere; a second of CPU a job."""
@@ -235,10 +242,25 @@ class Problem(Part):
     audit: AuditSpec = AuditSpec()
     notes: Any = None
 
+    @model_validator(mode="after")
+    def _with_made_up_features(self) -> Self:
+        """What `auto` makes up stands behind what is declared, as if it had been declared."""
+        features = self.features
+        for auto in [feature for feature in features if isinstance(feature, Auto)]:
+            features = [*features, *made_up(auto, self.events.fields, features)]
+        self.__dict__["features"] = features  # frozen once it is validated
+        return self
+
     @property
     def metric(self) -> str:
         """The declared metric, else the task's usual one."""
         return self.evaluation.metric or ("mae" if self.task == "regression" else "accuracy")
+
+    @property
+    def false_discovery(self) -> float | None:
+        """The declared rate, else the usual one where features are made up; None: all are given."""
+        made_up_too = any(isinstance(feature, Auto) for feature in self.features)
+        return self.retraining.false_discovery or (0.05 if made_up_too else None)
 
     def formula_kinds(self, features: int | None = None) -> dict[str, FormulaKind]:
         """What formulas may name: the fields, and the first `features` features (None: all)."""

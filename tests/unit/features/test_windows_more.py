@@ -14,16 +14,21 @@ from hypothesis import strategies as st
 from shared.features.feature_set import FeatureSet
 from shared.messages.types import Valid
 from shared.problem.spec import Problem
+from tests.kit.folding import folded
 
 START = datetime(2024, 3, 30, 22, tzinfo=UTC)
 ORDER = ["distinct", "q05", "q25", "median", "q75", "q95"]
-MERGED = ["count", "sum", "mean", "min", "max", "std", "range", "last"]
+MERGED = ["count", "sum", "mean", "min", "max", "std", "range", "last", "trend", "rate"]
 FEATURES: list[dict[str, Any]] = [
     {"kind": "window", "field": "x", "of": [*ORDER, "mean"], "size": 7},
     {"kind": "window", "field": "x", "of": ORDER, "span": "20m", "include_now": False},
     {"kind": "window", "field": "x", "of": MERGED, "tumbling": "15m", "minus_now": True},
     {"kind": "window", "field": "x", "of": MERGED, "session": "6m"},
     {"kind": "window", "field": "x", "of": ["count", "mean"], "session": "3m", "include_now": False},
+    {"kind": "window", "field": "x", "of": [*MERGED, *ORDER], "tumbling": "20m"},
+    {"kind": "window", "field": "x", "of": [*MERGED, *ORDER], "session": "4m"},
+    {"kind": "window", "field": "x", "of": ORDER, "session": "5m", "include_now": False},
+    {"kind": "window", "field": "x", "of": MERGED, "span": "25m"},
     {"kind": "decayed", "field": "x", "half_life": "10m"},
     {"kind": "since", "name": "pause"},
     {"kind": "since", "name": "since_high", "formula": "x > 4"},
@@ -76,6 +81,12 @@ class Oracle:
         row |= self._merged(tile, "tumbling_15m")
         row["x_minus_mean_tumbling_15m"] = None if x is None else x - tile.mean()
         row |= self._merged(self._session(series, "6m"), "session_6m")
+        tile = series[series.index.floor("20min") == now.floor("20min")]
+        row |= self._merged(tile, "tumbling_20m") | self._order(tile, "tumbling_20m")
+        mine = self._session(series, "4m")
+        row |= self._merged(mine, "session_4m") | self._order(mine, "session_4m")
+        row |= self._order(self._session(series, "5m").iloc[:-1], "session_5m")
+        row |= self._merged(series[series.index > now - pd.Timedelta("25m")], "25m")
         mine = self._session(series, "3m").iloc[:-1]
         row |= {"x_count_session_3m": float(mine.count()), "x_mean_session_3m": mine.mean()}
         known = series.dropna()
@@ -96,7 +107,8 @@ class Oracle:
     @staticmethod
     def _order(values: "pd.Series[float]", width: str) -> dict[str, Any]:
         shares = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
-        found = {f"x_{name}_{width}": values.quantile(share) for name, share in shares.items()}
+        quantiles = values.quantile(list(shares.values()))
+        found = {f"x_{name}_{width}": quantiles[share] for name, share in shares.items()}
         return found | {f"x_distinct_{width}": float(values.nunique())}
 
     @staticmethod
@@ -107,26 +119,30 @@ class Oracle:
             "min": values.min(), "max": values.max(), "std": values.std(),
             "range": values.max() - values.min(),
             "last": values.iloc[-1] if len(values) else None,
+            "trend": None, "rate": None,
         }  # fmt: skip
+        hours = ((values.index - pd.Timestamp(START)) / pd.Timedelta("1h")).to_numpy()
+        if len(values) and hours[-1] > hours[0]:
+            apart = hours - hours.mean()
+            found["trend"] = (apart * values).sum() / (apart**2).sum()
+            found["rate"] = (len(values) - 1) / (hours[-1] - hours[0])
         return {f"x_{name}_{width}": value for name, value in found.items()}
 
 
 def agree(seed: int, size: int, cut: int) -> None:
     spec = problem(FEATURES)
-    features, oracle = FeatureSet(spec), Oracle()
-    for n, event in enumerate(stream(seed, size)):
-        if n == cut:
-            entries = {name: value for name, value in features.changes() if value is not None}
-            features = FeatureSet(spec)
-            features.restore(entries)
-        found, expected = features.transform(event), oracle.features(event)
-        assert tuple(found) == spec.feature_names
+    oracle = Oracle()
+    for n, (event, found) in enumerate(folded(spec, stream(seed, size), cut)):
+        expected = oracle.features(event)
         for name, value in found.items():
             wanted = expected[name]
             if wanted is None or wanted != wanted:
                 assert value is None, (n, name)
             else:
-                assert value == pytest.approx(float(wanted), rel=1e-9, abs=1e-9), (n, name)
+                exact = (
+                    1e-9 if "trend" not in name and "rate" not in name else 1e-7
+                )  # hours from 1970
+                assert value == pytest.approx(float(wanted), rel=exact, abs=exact), (n, name)
 
 
 @settings(max_examples=3, deadline=None)

@@ -145,7 +145,7 @@ SEEDED = [
     Seeded("promotion: {min_pairs: 512, max_pairs: 2000}", "audit: {window: 0s}", "audit.window", "positive", "1d"),
     Seeded("std], size: 10", "std]", "features[2]", "one of them", "`size: 48`"),
     Seeded("std], size: 10", "std], size: 10, span: 1d", "features[2]", "one of them", "`size: 48`"),
-    Seeded("std], size: 10", "median], session: 10m", "features[2].of", "all values", "`span`"),
+    Seeded("std], size: 10", "rate], size: 10", "features[2].of", "values an hour", "`span: 1d`"),
     Seeded("std], size: 10", "std], tumbling: 0s", "features[2].tumbling", "positive", "1d"),
     Seeded("formula: fare - fare_lag_1", "formula: fare - fare_lag_3", "features[3].formula", "fare_lag_3", "`fare_lag_"),
     Seeded("name: change,", "name: fare,", "features[3]", "there already", "own name"),
