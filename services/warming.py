@@ -54,25 +54,33 @@ def warming(
 
 
 def warm_answers(task: Task) -> None:
-    """What `headrace run` needs until a label comes: a fresh pool asks no expert."""
+    """What `headrace run` needs until a label comes: a fresh pool asks no expert, and little else is
+    compiled code.
+    """
     from shared.drift.ranks import Ranks
     from shared.drift.rates import Rates
     from shared.drift.source import Constancy
     from shared.drift.together import Together
-    from shared.features.profile.block import warm_block
+    from shared.evaluation.linear import Linear
+    from shared.features.profile.block import Block
     from shared.models.pool import Pool
 
     Pool(task, 2).predict_many(np.zeros((1, 2)))
-    Together(Constancy(1), Rates(1), Ranks(1)).update(np.zeros(1))
-    warm_block()
+    row, rates = np.zeros(1), Rates(1)
+    Together(Constancy(1), rates, Ranks(1)).update(row)
+    rates.update(row)
+    rates.zeros(1)
+    Linear(1, 1, logistic=True).predict(row)
+    Block(["x", "y"]).add(np.zeros((1, 2)))
 
 
 def warm_up(task: Task, experts: Sequence[str], stop: Event) -> None:
     """As far as `stop` allows; of processes that share a cache one compiles, the others then load."""
+    from shared.features.profile.block import warm_block
     from shared.models.warm import warm_steps  # who folds with no model needs none
 
     with alone("all", stop):
-        for step in warm_steps(task, experts=experts):
+        for step in (*warm_steps(task, experts=experts), warm_block):
             if stop.is_set():
                 return
             step()
@@ -80,17 +88,17 @@ def warm_up(task: Task, experts: Sequence[str], stop: Event) -> None:
 
 def everything() -> None:
     """All that `headrace run` compiles: pools of both kinds, training, detectors, baselines."""
-    from shared.drift.rates import Rates
     from shared.evaluation.baselines import replayed
     from shared.evaluation.linear import Linear
+    from shared.features.profile.block import warm_block
     from shared.models.warm import warm
 
     with alone("all", Event()):
         warm_answers("binary")
+        warm_block()
         warm("binary")
         warm("regression")
         row, none = np.zeros(1), np.zeros(1, np.int64)
-        Rates(1).zeros(1)
         Linear(1, 1, logistic=True).learn(row, row)
         replayed(np.zeros((1, 1)), row, none, none)
 
