@@ -11,7 +11,7 @@ from shared.models.draws import seeded
 from shared.models.mondrian_kernels import Mondrian, learn_block, predict_block
 from shared.models.port import F32, Arrays, Expert, Labels, Rows, State, widen
 
-N_SLOTS = 4  # trees that answer
+N_SLOTS = 3  # trees that answer
 MAX_NODES = 8192
 BUDGET_BYTES = 5e6
 FIRST_EVENTS = 64.0  # they set the scale and are not learned
@@ -30,7 +30,7 @@ class MondrianForest(Expert):
     """One column. Memory: at most 5 MB (more of over 100 features)."""
 
     arrays = ("scale", "moments")
-    cost_us = 20.0
+    cost_us = 25.0
 
     def __init__(self, n_features: int, n_classes: int, seed: int) -> None:
         self.names = ("mondrian",)

@@ -80,13 +80,16 @@ _COMMON = (
     "softmax", "fourier", "neighbours", "counts", "seasons", "forest", "view-softmax", "view-forest",
     "mondrian",
 )  # fmt: skip
-_REGRESSION = ("least-squares", "fourier", "neighbours", "forest", "persistence", "river-tree")
+_REGRESSION = (
+    "least-squares", "fourier", "neighbours", "forest", "view-least-squares", "persistence",
+)  # fmt: skip
 
 
 def default_experts(task: Task) -> tuple[str, ...]:
     """The experts of a pool that names none; those of classifiers that add nothing sleep (`naps.py`).
 
     Left out, though in the table: River's linear models (17 us an event: of two classes, the smallest
-    step of `softmax` says the same).
+    step of `softmax` says the same) and its tree of numbers (it adds nothing to a forest whose leaves
+    are linear models).
     """
     return _REGRESSION if task == "regression" else _COMMON
