@@ -68,7 +68,7 @@ def _leaf(trees: RegressionTrees, t: int, x: F64) -> tuple[int, float]:
         j = trees.kid[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _along(line: F32, z: F64) -> float:
     """The linear model's part of the answer."""
     total = float(line[-1])
@@ -83,7 +83,7 @@ def _say(trees: RegressionTrees, t: int, x: F64, z: F64) -> float:
     return p + (_along(trees.line[t, j], z) if trees.off[t, j, 1] < trees.off[t, j, 0] else 0.0)
 
 
-@njit(cache=True, fastmath=FAST)
+@njit(cache=True, fastmath=FAST, forceinline=True)
 def _learn_line(trees: RegressionTrees, t: int, x: F64, z: F64, y: float) -> None:
     """Judge the leaf's linear model, then move it towards what the mean leaves over (NLMS)."""
     j, p = _leaf(trees, t, x)

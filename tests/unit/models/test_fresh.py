@@ -65,5 +65,5 @@ def test_the_first_answer_compiles_no_expert(tmp_path: object) -> None:
         [sys.executable, "-c", FIRST_ANSWER], env=environment, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    modules = ("arrival", "gaps", "logit_mix", "scores")
+    modules = ("arrival", "gaps", "logit_mix")
     assert told.stdout.split() == [f"shared.models.{name}" for name in modules]

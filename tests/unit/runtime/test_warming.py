@@ -79,7 +79,7 @@ def test_while_another_process_compiles_one_waits_and_a_stop_ends_that() -> None
 
 @pytest.mark.slow
 def test_of_two_processes_that_start_at_once_one_compiles(tmp_path: Path) -> None:
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "NUMBA_OPT": "0"}
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
     both = [
         subprocess.Popen([sys.executable, "-c", COUNTING], env=environment, stdout=subprocess.PIPE)
         for _ in range(2)
