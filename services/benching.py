@@ -85,5 +85,26 @@ def decisions(
         show(trial, done)
 
 
+@bench_app.command()
+def retraining(
+    data: Annotated[Path, typer.Option(help="Parquet or CSV files, one stream each.")],
+    streams: Annotated[str, typer.Option(help="Only these, with commas (default: all).")] = "",
+    rows: Annotated[int, typer.Option(min=0, help="First rows of a stream; 0: all.")] = 20_000,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object on standard output.")
+    ] = False,
+) -> None:
+    """What each policy of retraining costs, errors and fits together."""
+    from services.retraining_tables import show
+    from shared.bench.retraining import Plan, bills, report
+
+    plan = Plan(data, _names(streams), rows)
+    done = list(bills(plan, lambda line: typer.echo(line, err=True)))
+    if as_json:
+        typer.echo(json.dumps(report(plan, done)))
+    else:
+        show(done)
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -4,24 +4,43 @@ import json
 from typing import Any
 
 from services.console.words import count, duration
-from shared.problem.spec import FieldSpec, OnDrift, OnSchedule, OnVolume, Problem
+from shared.problem.spec import (
+    FieldSpec,
+    OnCost,
+    OnDrift,
+    OnPerformance,
+    OnSchedule,
+    OnVolume,
+    Problem,
+    Trigger,
+)
 
 
 def triggers(problem: Problem) -> list[str]:
     """When a retraining starts, one line a trigger."""
-    lines = []
-    for trigger in problem.retraining.triggers:
-        if isinstance(trigger, OnDrift):
-            causes = " or ".join(cause.replace("_", " ") for cause in trigger.causes)
-            lines.append(
-                f"a {' or '.join(trigger.severities)} alert of {causes}, once "
-                f"{count(trigger.settle)} outcomes of the new regime are there"
-            )
-        elif isinstance(trigger, OnVolume):
-            lines.append(f"every {count(trigger.outcomes)} outcomes")
-        elif isinstance(trigger, OnSchedule):
-            lines.append(f"the schedule {trigger.cron} ({trigger.zone})")
-    return lines
+    return [_trigger(trigger, problem.metric) for trigger in problem.retraining.triggers]
+
+
+def _trigger(trigger: Trigger, metric: str) -> str:
+    if isinstance(trigger, OnDrift):
+        causes = " or ".join(cause.replace("_", " ") for cause in trigger.causes)
+        return (
+            f"a {' or '.join(trigger.severities)} alert of {causes}, once "
+            f"{count(trigger.settle)} outcomes of the new regime are there"
+        )
+    if isinstance(trigger, OnVolume):
+        return f"every {count(trigger.outcomes)} outcomes"
+    if isinstance(trigger, OnSchedule):
+        return f"the schedule {trigger.cron} ({trigger.zone})"
+    if isinstance(trigger, OnPerformance):
+        return (
+            f"a mean loss ({metric}) over {count(trigger.window)} outcomes that is "
+            f"{trigger.worse_by:g} above that after the last fit"
+        )
+    if isinstance(trigger, OnCost):
+        return f"losses ({metric}) above those of a fresh fit that sum to {trigger.fit_price:g}"
+    among = "; ".join(_trigger(one, metric) for one in trigger.among)
+    return f"{trigger.need} of these within {count(trigger.within)} outcomes: {among}"
 
 
 def example_event(problem: Problem) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import log
 from typing import Any, Literal
 
 import msgspec
@@ -10,7 +9,7 @@ import numpy as np
 
 from shared.evaluation import Gate, GateRule
 from shared.evaluation.gate import GateState
-from shared.messages.labels import class_key
+from shared.evaluation.loss import loss
 from shared.messages.types import Outcome
 from shared.problem.spec import Guard, Problem
 
@@ -19,8 +18,6 @@ NEVER = 1e-300
 """A guard does not give up: no evidence reaches 1 / this."""
 CANARY_PAIRS = 128
 """Least pairs before a canary is stopped: so many tell how the losses hang together."""
-LEAST_PROBABILITY = 0.01
-"""Log losses (in nats) are clipped here: one certain error must not decide alone."""
 
 
 class SavedContest(msgspec.Struct):
@@ -166,23 +163,6 @@ def _loss(metric: str, outcome: Outcome, version: str) -> float | None:
     if not isinstance(said, Mapping):
         return None
     return loss(metric, outcome.label, said.get("prediction"), said.get("probabilities"))
-
-
-def loss(metric: str, label: Any, said: Any, probabilities: Any) -> float | None:
-    """The loss of one answer in the declared metric; None where there is no answer to score."""
-    if said is None or label is None:
-        return None
-    if metric == "accuracy":
-        return float(class_key(said) != class_key(label))
-    if metric == "log_loss":
-        if not isinstance(probabilities, Mapping):
-            return None
-        p = probabilities.get(class_key(label), 0.0)
-        return None if p is None else -log(max(float(p), LEAST_PROBABILITY))
-    if not isinstance(said, int | float) or not isinstance(label, int | float):
-        return None
-    error = float(label) - float(said)
-    return abs(error) if metric == "mae" else error * error
 
 
 def summary(s: GateState) -> str:

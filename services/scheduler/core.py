@@ -1,34 +1,34 @@
-"""Triggers become retraining requests; outcomes are the clock, ticks the calendar."""
+"""Policies become retraining requests; outcomes are the clock, ticks the calendar."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
+from shared.evaluation.loss import loss
 from shared.messages.streams import ALERTS, JOBS, OUTCOMES
-from shared.messages.types import Alert, Control, Job
-from shared.problem.cron import next_after
-from shared.problem.spec import OnDrift, OnSchedule, OnVolume, Problem
+from shared.messages.types import Control, Job, Outcome
+from shared.problem.spec import Problem
+from shared.retraining.port import Policy, Wish
+from shared.retraining.table import policy_of
 from shared.stage import Out, Record
 
 
-class _Wish(msgspec.Struct):
-    """A retraining that was asked for and waits for its outcome count, or for the cooldown."""
-
-    due: int
-    trigger: str
-    reason: str
-
-
 class _State(msgspec.Struct):
+    """`effect_at`: the outcome count at which the fit under way takes effect (0: none is). `fitted`:
+    when the newest one did; what was predicted before says nothing of it.
+    """
+
     outcomes: int = 0
     jobs: int = 0
     busy_until: int = 0
     changed_at: int = 0
-    last_volume: int = 0
-    wishes: list[_Wish] = []
-    alerts: list[str] = []
-    fired: dict[str, datetime] = {}
+    wishes: list[Wish] = []
+    policies: list[bytes] = []
+    mode: Literal["replay", "live"] = "replay"
+    effect_at: int = 0
+    fitted: datetime | None = None
 
 
 class Scheduler:
@@ -36,80 +36,73 @@ class Scheduler:
 
     def __init__(self, problem: Problem) -> None:
         self._spec = problem.retraining
+        self._metric = problem.metric
+        self._policies: list[Policy] = [policy_of(trigger) for trigger in self._spec.triggers]
         self._state = _State()
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See the class."""
         for record in records:
             if record.stream is OUTCOMES:
-                self._state.outcomes += 1
-                self._volume()
+                self._outcome(record.value)
                 if self._state.wishes:
                     yield from self._request(record, record.value.time)
             elif record.stream is ALERTS:
-                self._alert(record.value)
+                at = self._state.outcomes
+                self._hear(policy.alert(at, record.value) for policy in self._policies)
             else:
                 self._command(record.value)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One small entry."""
+        self._state.policies = [policy.dump() for policy in self._policies]
         yield "state", msgspec.msgpack.encode(self._state)
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
         self._state = msgspec.msgpack.decode(entries["state"], type=_State)
+        for policy, saved in zip(self._policies, self._state.policies, strict=False):
+            policy.load(saved)
 
-    def _volume(self) -> None:
+    def _outcome(self, outcome: Outcome) -> None:
         state = self._state
-        for trigger in self._spec.triggers:
-            if not isinstance(trigger, OnVolume):
-                continue
-            if state.outcomes - state.last_volume >= trigger.outcomes:
-                state.last_volume = state.outcomes
-                reason = f"{trigger.outcomes:,} new outcomes since the last look"
-                self._wish(_Wish(state.outcomes, "volume", reason))
+        state.outcomes += 1
+        cost = self._loss(outcome)
+        self._hear(policy.outcome(state.outcomes, cost) for policy in self._policies)
+        if state.mode == "replay" and 0 < state.effect_at <= state.outcomes:
+            self._fitted(outcome.labelled_at or outcome.time)
 
-    def _alert(self, alert: Alert) -> None:
-        """A new episode counts once; updates of it do not."""
-        state = self._state
-        for trigger in self._spec.triggers:
-            if not isinstance(trigger, OnDrift) or alert.state != "open":
-                continue
-            if alert.cause not in trigger.causes or alert.severity not in trigger.severities:
-                continue
-            if alert.alert in state.alerts:
-                continue
-            state.alerts = [*state.alerts[-99:], alert.alert]
-            state.changed_at = state.outcomes
-            what = alert.text or f"{alert.cause} in {alert.series}"
-            reason = f"alert {alert.alert}: {what}"
-            due = state.outcomes + trigger.settle
-            self._wish(_Wish(due, "drift", reason))
+    def _loss(self, outcome: Outcome) -> float | None:
+        """What an answer of the newest fit cost; None for others, and for corrections."""
+        fitted = self._state.fitted
+        if outcome.revision or (fitted is not None and outcome.time < fitted):
+            return None
+        return loss(self._metric, outcome.label, outcome.prediction, outcome.probabilities)
+
+    def _fitted(self, time: datetime) -> None:
+        self._state.effect_at, self._state.fitted = 0, time
+        for policy in self._policies:
+            policy.fitted(self._state.outcomes)
+
+    def _hear(self, wishes: Iterator[Wish | None]) -> None:
+        for wish in wishes:
+            if wish is not None:
+                if wish.trigger == "drift":
+                    self._state.changed_at = self._state.outcomes
+                self._state.wishes.append(wish)
 
     def _command(self, control: Control) -> None:
-        state = self._state
+        state, at = self._state, self._state.outcomes
         if control.command == "retrain":
             why = control.reason or "no reason given"
             reason = f"asked for by {control.by or 'an operator'}: {why}"
-            self._wish(_Wish(state.outcomes, "manual", reason))
+            state.wishes.append(Wish(at, "manual", reason))
         elif control.command == "tick":
-            for number, trigger in enumerate(self._spec.triggers):
-                if isinstance(trigger, OnSchedule):
-                    self._calendar(f"{number}", trigger, control.time)
-
-    def _calendar(self, name: str, trigger: OnSchedule, now: datetime) -> None:
-        """Due when a firing of the crontab lies between the last tick looked at and this one."""
-        last = self._state.fired.get(name)
-        self._state.fired[name] = now
-        if last is None:
-            return
-        due = next_after(trigger.cron, last, trigger.zone)
-        if due is not None and due <= now:
-            reason = f"schedule `{trigger.cron}` fired for {due:%Y-%m-%d %H:%M}"
-            self._wish(_Wish(self._state.outcomes, "schedule", reason))
-
-    def _wish(self, wish: _Wish) -> None:
-        self._state.wishes.append(wish)
+            self._hear(policy.tick(at, control.time) for policy in self._policies)
+        elif control.command == "start":
+            state.mode = "live" if control.details.get("mode") == "live" else "replay"
+        elif control.command == "trained" and state.mode == "live" and state.effect_at:
+            self._fitted(control.time)
 
     def _reach(self, outcomes: int) -> int:
         """How far back a dataset may look, in outcomes."""
@@ -132,6 +125,7 @@ class Scheduler:
             start = max(start, state.changed_at)
         effective = state.outcomes + spec.effect_after
         state.busy_until = max(effective, state.outcomes + spec.cooldown)
+        state.effect_at = max(effective, 1)
         job = Job(
             job=f"job-{state.jobs:04d}",
             state="requested",

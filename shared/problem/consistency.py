@@ -18,7 +18,16 @@ from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.origin import source_mistakes
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
 from shared.problem.search import search_mistakes
-from shared.problem.spec import Baseline, FormulaKind, OnDrift, OnSchedule, Problem, Slice
+from shared.problem.spec import (
+    Baseline,
+    FormulaKind,
+    OnDrift,
+    OnSchedule,
+    OnVotes,
+    Problem,
+    Slice,
+    Trigger,
+)
 
 _CAUSES = get_args(Alert.__annotations__["cause"])
 
@@ -79,18 +88,28 @@ def _retraining(problem: Problem) -> Iterator[Mistake]:
         )
     for index, trigger in enumerate(retraining.triggers):
         path: Path = ("retraining", "triggers", index)
-        if isinstance(trigger, OnSchedule):
-            yield from zone_mistakes(trigger.zone, (*path, "zone"))
-            try:
-                parse_cron(trigger.cron)
-            except ValueError as error:
-                example = '`cron: "0 3 * * 1"` (minute hour day month weekday)'
-                yield Mistake((*path, "cron"), str(error), example)
-        elif isinstance(trigger, OnDrift):
-            for place, cause in enumerate(trigger.causes):
-                if cause not in _CAUSES:
-                    write = nearest(cause, list(_CAUSES))
-                    yield Mistake((*path, "causes", place), f"there is no cause `{cause}`", write)
+        yield from _trigger(trigger, path)
+        if isinstance(trigger, OnVotes):
+            for place, one in enumerate(trigger.among):
+                yield from _trigger(one, (*path, "among", place))
+            if trigger.need > len(trigger.among):
+                what = f"{trigger.need} of {len(trigger.among)} triggers can never agree"
+                yield Mistake((*path, "need"), what, f"at most {len(trigger.among)}")
+
+
+def _trigger(trigger: Trigger, path: Path) -> Iterator[Mistake]:
+    if isinstance(trigger, OnSchedule):
+        yield from zone_mistakes(trigger.zone, (*path, "zone"))
+        try:
+            parse_cron(trigger.cron)
+        except ValueError as error:
+            example = '`cron: "0 3 * * 1"` (minute hour day month weekday)'
+            yield Mistake((*path, "cron"), str(error), example)
+    elif isinstance(trigger, OnDrift):
+        for place, cause in enumerate(trigger.causes):
+            if cause not in _CAUSES:
+                write = nearest(cause, list(_CAUSES))
+                yield Mistake((*path, "causes", place), f"there is no cause `{cause}`", write)
 
 
 def _candidates(problem: Problem) -> Iterator[Mistake]:

@@ -40,6 +40,15 @@ from shared.problem.promotion import Canary, Guard, Metric, Promotion
 from shared.problem.scalars import scalar_text
 from shared.problem.search import SearchSpec
 from shared.problem.selection import Selection
+from shared.problem.triggers import (
+    OnCost,
+    OnDrift,
+    OnPerformance,
+    OnSchedule,
+    OnVolume,
+    OnVotes,
+    Trigger,
+)
 
 __all__ = [
     "AuditSpec",
@@ -58,6 +67,12 @@ __all__ = [
     "LabelSpec",
     "Lags",
     "Name",
+    "OnCost",
+    "OnDrift",
+    "OnPerformance",
+    "OnSchedule",
+    "OnVolume",
+    "OnVotes",
     "Part",
     "Promotion",
     "Scalar",
@@ -67,6 +82,7 @@ __all__ = [
     "Source",
     "Statistic",
     "Task",
+    "Trigger",
     "Window",
 ]
 
@@ -122,35 +138,6 @@ class Drift(Part):
     """Predictions without any label that raise `label_delay`; None: learned from the past."""
     silence: Duration | None = None
     """Event-time or tick gap without events that raises `silence`."""
-
-
-class OnDrift(Part):
-    """Retrain when an alert of one of these causes and severities opens, after `settle` outcomes
-    of the new regime have been seen.
-    """
-
-    on: Literal["drift"]
-    causes: list[str] = Field(["source_break", "concept_drift", "input_drift"])
-    severities: list[Literal["page", "warn", "evidence"]] = Field(["page"])
-    settle: int = Field(1_000, ge=0)
-
-
-class OnVolume(Part):
-    """Retrain every `outcomes` new outcomes."""
-
-    on: Literal["volume"]
-    outcomes: int = Field(ge=10)
-
-
-class OnSchedule(Part):
-    """Retrain by a crontab expression, in event time in a replay, in wall time live."""
-
-    on: Literal["schedule"]
-    cron: str
-    zone: str = "UTC"
-
-
-Trigger = Annotated[OnDrift | OnVolume | OnSchedule, Field(discriminator="on")]
 
 
 class Budget(Part):

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from services.judge import SERVICE
-from services.judge.contest import gate_rule, loss
+from services.judge.contest import gate_rule
 from services.judge.core import Judge
+from shared.evaluation.loss import loss
 from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES
 from shared.messages.types import Alert, Control, ModelEvent, Outcome, Rejected
 from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion

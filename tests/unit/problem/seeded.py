@@ -153,6 +153,8 @@ SEEDED = [
     Seeded('cron: "0 3 * * 1"', 'cron: "0 3 * *"', "retraining.triggers[1].cron", "4 fields", "0 3 * * 1"),
     Seeded('cron: "0 3 * * 1"', 'cron: "0 25 * * 1"', "retraining.triggers[1].cron", "0 to 23", "0 3 * * 1"),
     Seeded('cron: "0 3 * * 1"', 'cron: "0 3 30 2 *"', "retraining.triggers[1].cron", "never", "0 3 * * 1"),
+    Seeded("promotion: {min_pairs: 512, max_pairs: 2000}", "promotion: {guards: [{metric: mae}]}", "promotion.guards[0].metric", "does not fit the task binary", "accuracy or log_loss"),
+    Seeded("{on: drift, causes: [concept_drift]}", "{on: votes, need: 3, among: [{on: drift}, {on: volume, outcomes: 50}]}", "retraining.triggers[0].need", "3 of 2", "at most 2"),
     Seeded("causes: [concept_drift]", "causes: [drift]", "retraining.triggers[0].causes[0]", "`drift`", "drift"),
     Seeded("window: 5000", "window: 100", "retraining.window", "below", "500"),
     Seeded("max_pairs: 2000", "max_pairs: 100", "promotion.max_pairs", "below", "512"),

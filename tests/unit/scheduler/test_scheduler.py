@@ -113,6 +113,38 @@ def test_an_operator_can_ask() -> None:
     assert job.trigger == "manual" and "ann" in job.reason and "new tariff" in job.reason
 
 
+def test_a_price_declared_asks_by_what_the_newest_fit_cost() -> None:
+    def answers(n: int, start: int, wrong: float, late: int = 0) -> list[Record]:
+        return [
+            Record(OUTCOMES, Outcome(
+                id=f"{i}", time=T0 + timedelta(minutes=i - late), labelled_at=T0 + timedelta(minutes=i),
+                prediction=int(i % 100 < 100 * wrong), model="v1", features={}, feature_set="f",
+                label=0), offset=i)
+            for i in range(start, start + n)
+        ]  # fmt: skip
+
+    trigger = {"on": "cost", "fit_price": 30, "first": 100}
+    stage = scheduler(trigger)
+    (job,) = jobs(stage, *answers(700, 0, 0.1))
+    assert (job.end, job.trigger) == (100, "cost") and "first fit" in job.reason
+    (job,) = jobs(stage, *answers(400, 700, 0.5))
+    assert "above the 0 an outcome" in job.reason and 720 < job.end < 760
+    # predicted before the fit took effect at 120: says nothing of it, however bad
+    stage = scheduler(trigger)
+    jobs(stage, *answers(121, 0, 0.1), *answers(600, 121, 0.1))
+    assert jobs(stage, *answers(600, 721, 1.0, late=2_000)) == []
+
+
+def test_live_a_fit_takes_effect_when_it_is_there() -> None:
+    stage = scheduler({"on": "performance", "worse_by": 0.1, "window": 50}, effect_after=0)
+    live = Record(CONTROL, Control(command="start", time=T0, details={"mode": "live"}))
+    ask = Record(CONTROL, Control(command="retrain", time=T0))
+    jobs(stage, live, *outcomes(60), ask, *outcomes(60, 60))
+    assert stage._state.fitted is None
+    jobs(stage, Record(CONTROL, Control(command="trained", time=T0, target="job-0001")))
+    assert stage._state.fitted == T0
+
+
 def test_how_far_back_a_dataset_may_look_is_the_policys() -> None:
     more = {"window": 500, "budget": {"rows": 200}}
     starts = {}

@@ -1,0 +1,76 @@
+"""What asks for a retraining (`retraining.triggers`); the policies behind them: `shared/retraining`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from shared.problem.inputs import Part
+
+
+class OnDrift(Part):
+    """Retrain when an alert of one of these causes and severities opens, after `settle` outcomes
+    of the new regime have been seen.
+    """
+
+    on: Literal["drift"]
+    causes: list[str] = Field(["source_break", "concept_drift", "input_drift"])
+    severities: list[Literal["page", "warn", "evidence"]] = Field(["page"])
+    settle: int = Field(1_000, ge=0)
+
+
+class OnVolume(Part):
+    """Retrain every `outcomes` new outcomes."""
+
+    on: Literal["volume"]
+    outcomes: int = Field(ge=10)
+
+
+class OnSchedule(Part):
+    """Retrain by a crontab expression, in event time in a replay, in wall time live."""
+
+    on: Literal["schedule"]
+    cron: str
+    zone: str = "UTC"
+
+
+class OnPerformance(Part):
+    """Retrain when the mean loss of the newest `window` outcomes is `worse_by` above that of the first
+    `window` after the last fit (the loss of the metric: for accuracy 0.02 is two points).
+    """
+
+    on: Literal["performance"]
+    worse_by: float = Field(gt=0)
+    window: int = Field(1_000, ge=50)
+
+
+class OnCost(Part):
+    """Retrain when the losses above those of a fresh fit have summed to the price of a fit; at once on
+    an alert that errors rose, if what is lost until the next fit promises more than the price.
+
+    `fit_price`: what a fit may cost, in the metric's loss (for accuracy in errors): seconds of a fit
+    times the price of a second over the price of an error. `first`: outcomes before the first fit,
+    from which the rest is learned.
+    """
+
+    on: Literal["cost"]
+    fit_price: float = Field(gt=0)
+    first: int = Field(2_000, ge=50)
+
+
+SingleTrigger = Annotated[
+    OnDrift | OnVolume | OnSchedule | OnPerformance | OnCost, Field(discriminator="on")
+]
+
+
+class OnVotes(Part):
+    """Retrain when `need` of the triggers in `among` have asked within `within` outcomes."""
+
+    on: Literal["votes"]
+    among: list[SingleTrigger] = Field(min_length=2)
+    need: int = Field(2, ge=2)
+    within: int = Field(1_000, ge=1)
+
+
+Trigger = Annotated[
+    OnDrift | OnVolume | OnSchedule | OnPerformance | OnCost | OnVotes, Field(discriminator="on")
+]

@@ -1,0 +1,32 @@
+"""The policy of each trigger of the problem file."""
+
+from collections.abc import Callable
+from typing import Any
+
+from shared.problem.triggers import (
+    OnCost,
+    OnDrift,
+    OnPerformance,
+    OnSchedule,
+    OnVolume,
+    OnVotes,
+    Trigger,
+)
+from shared.retraining.cost import Cost
+from shared.retraining.plain import Drift, Performance, Schedule, Volume
+from shared.retraining.port import Policy
+from shared.retraining.votes import Votes
+
+_POLICIES: dict[type, Callable[[Any], Policy]] = {
+    OnVolume: Volume,
+    OnSchedule: Schedule,
+    OnDrift: Drift,
+    OnPerformance: Performance,
+    OnCost: Cost,
+    OnVotes: lambda spec: Votes([policy_of(one) for one in spec.among], spec.need, spec.within),
+}
+
+
+def policy_of(trigger: Trigger) -> Policy:
+    """A fresh policy."""
+    return _POLICIES[type(trigger)](trigger)
