@@ -67,4 +67,5 @@ def _fitted(model: str, x: Any, y: Any) -> Callable[[Any], Any]:
             early_stopping=False,
             random_state=0,
         )
-    return made.fit(x, y).predict  # type: ignore[no-any-return]
+    predict: Callable[[Any], Any] = made.fit(x, y).predict
+    return predict
