@@ -7,11 +7,11 @@ from typing import Literal
 import msgspec
 
 from shared.evaluation.loss import loss
+from shared.evaluation.retraining.port import Policy, Wish
+from shared.evaluation.retraining.table import policy_of
 from shared.messages.streams import ALERTS, JOBS, OUTCOMES
 from shared.messages.types import Control, Job, Outcome
 from shared.problem.spec import Problem
-from shared.retraining.port import Policy, Wish
-from shared.retraining.table import policy_of
 from shared.stage import Out, Record
 
 

@@ -1,7 +1,7 @@
 """When to retrain: what each policy costs in all, errors and fits together, on the same fits.
 
 Total cost = errors + price of a fit, in errors, times the number of fits. The policies are the
-product's own (`shared/retraining`), fed as the scheduler feeds them; alarms come from the monitor's
+product's own (`shared/evaluation/retraining`), fed as the scheduler feeds them; alarms come from the monitor's
 detector of errors, or from River's ADWIN. The yardstick is the best of all policies in hindsight,
 chosen anew for each stream, model, price and delay: nobody can know it beforehand.
 """
@@ -19,11 +19,11 @@ from shared.bench.report import versions
 from shared.bench.streams import find_streams, read_stream
 from shared.drift import Rates
 from shared.errors import UsageError
+from shared.evaluation.retraining.cost import ERRORS
+from shared.evaluation.retraining.port import Policy
+from shared.evaluation.retraining.table import policy_of
 from shared.messages.types import Alert
 from shared.problem.triggers import OnCost, OnDrift, OnPerformance, OnVolume, OnVotes, Trigger
-from shared.retraining.cost import ERRORS
-from shared.retraining.port import Policy
-from shared.retraining.table import policy_of
 
 PRICES = (10.0, 50.0, 200.0)
 DELAYS = (0, 512)

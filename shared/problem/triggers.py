@@ -1,4 +1,4 @@
-"""What asks for a retraining (`retraining.triggers`); the policies behind them: `shared/retraining`."""
+"""What asks for a retraining (`retraining.triggers`); the policies behind them: `shared/evaluation/retraining`."""
 
 from typing import Annotated, Literal
 

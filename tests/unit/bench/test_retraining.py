@@ -22,8 +22,8 @@ from shared.bench.retraining import (
     simulate,
 )
 from shared.bench.streams import Stream
+from shared.evaluation.retraining.table import policy_of
 from shared.problem.triggers import OnVolume
-from shared.retraining.table import policy_of
 from tests.kit.runs import headrace
 
 ROWS = FIRST + 12 * GRID

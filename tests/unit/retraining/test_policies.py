@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from shared.evaluation.retraining.port import Policy, Wish
+from shared.evaluation.retraining.table import policy_of
 from shared.messages.types import Alert
 from shared.problem.triggers import Trigger
-from shared.retraining.port import Policy, Wish
-from shared.retraining.table import policy_of
 
 T0 = datetime(2000, 1, 1, tzinfo=UTC)
 COST = {"on": "cost", "fit_price": 40, "first": 100}

@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from services.scheduler import SERVICE
 from services.scheduler.core import Scheduler
 from shared.messages.streams import ALERTS, CONTROL, OUTCOMES
 from shared.messages.types import Alert, Control, Job, Outcome
 from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem
 from shared.stage import Record
+from tests.kit.check_stage import check_stage
 
 T0 = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -152,3 +154,19 @@ def test_how_far_back_a_dataset_may_look_is_the_policys() -> None:
         stage = scheduler({"on": "volume", "outcomes": 900}, **more, selection={"policy": policy})
         starts[policy] = jobs(stage, *outcomes(900))[0].start
     assert starts == {"window": 700, "recency": 400, "reservoir": 400, "all": 0}
+
+
+def test_the_contract_of_a_stage_with_every_policy() -> None:
+    triggers: list[dict[str, Any]] = [
+        {"on": "cost", "fit_price": 20, "first": 100},
+        {"on": "performance", "worse_by": 0.1, "window": 50},
+        {"on": "votes", "among": [{"on": "volume", "outcomes": 90}, {"on": "drift"}]},
+        {"on": "schedule", "cron": "0 6 * * *"},
+    ]
+    records: list[Record] = []
+    for part in range(6):
+        records += [*outcomes(120, 120 * part), tick(5 * part)]
+        records += [alert(f"alert-{part}"), alert(f"alert-{part}")]
+    build = lambda: scheduler(*triggers)  # noqa: E731
+    outs = check_stage(SERVICE, build, records, (1, 130, 400, 600))
+    assert {"cost", "schedule"} <= {name for o in outs for name in o.value.trigger.split("+")}

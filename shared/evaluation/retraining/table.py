@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from shared.evaluation.retraining.cost import Cost
+from shared.evaluation.retraining.plain import Drift, Performance, Schedule, Volume
+from shared.evaluation.retraining.port import Policy
+from shared.evaluation.retraining.votes import Votes
 from shared.problem.triggers import (
     OnCost,
     OnDrift,
@@ -12,10 +16,6 @@ from shared.problem.triggers import (
     OnVotes,
     Trigger,
 )
-from shared.retraining.cost import Cost
-from shared.retraining.plain import Drift, Performance, Schedule, Volume
-from shared.retraining.port import Policy
-from shared.retraining.votes import Votes
 
 _POLICIES: dict[type, Callable[[Any], Policy]] = {
     OnVolume: Volume,

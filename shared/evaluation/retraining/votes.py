@@ -5,8 +5,8 @@ from datetime import datetime
 
 import msgspec
 
+from shared.evaluation.retraining.port import Policy, Wish
 from shared.messages.types import Alert
-from shared.retraining.port import Policy, Wish
 
 
 class _Votes(msgspec.Struct):

@@ -11,9 +11,9 @@ from statistics import median
 
 import msgspec
 
+from shared.evaluation.retraining.port import Policy, Wish
 from shared.messages.types import Alert
 from shared.problem.triggers import OnCost
-from shared.retraining.port import Policy, Wish
 
 FRESH_OUTCOMES = 500
 """Outcomes after a fit whose mean loss is what a fresh model achieves."""

@@ -4,10 +4,10 @@ from datetime import datetime
 
 import msgspec
 
+from shared.evaluation.retraining.port import Policy, Wish
 from shared.messages.types import Alert
 from shared.problem.cron import next_after
 from shared.problem.triggers import OnDrift, OnPerformance, OnSchedule, OnVolume
-from shared.retraining.port import Policy, Wish
 
 MOST_ALERTS = 100
 
