@@ -1,8 +1,8 @@
 """When to retrain: what each policy costs in all, errors and fits together, on the same fits.
 
-Total cost = errors + price of a fit, in errors, times the number of fits. The policies are the
-product's own (`shared/evaluation/retraining`), fed as the scheduler feeds them; alarms come from the monitor's
-detector of errors, or from River's ADWIN. The yardstick is the best of all policies in hindsight,
+Total cost = errors + price of a fit, in errors, times the number of fits. The policies are
+the product's own (`shared/evaluation/retraining`), fed as the scheduler feeds them; alarms come from
+the detector of errors, or from River's ADWIN. The yardstick is the best of all policies in hindsight,
 chosen anew for each stream, model, price and delay: nobody can know it beforehand.
 """
 

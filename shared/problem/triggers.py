@@ -1,4 +1,4 @@
-"""What asks for a retraining (`retraining.triggers`); the policies behind them: `shared/evaluation/retraining`."""
+"""What asks for a retraining; the policies behind it: `shared/evaluation/retraining`."""
 
 from typing import Annotated, Literal
 
