@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+from scipy.stats import rankdata
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_selection import SelectFdr, f_classif, f_regression
 from sklearn.pipeline import Pipeline
@@ -27,11 +27,14 @@ def relevant(x: F64, y: Labels, shape: Shape) -> I64:
     Raises:
         ValueError: there is none.
     """
-    known = pd.DataFrame(np.where(np.isfinite(x), x, np.nan))
-    ranks = known.fillna(known.median()).rank().to_numpy()
+    known = np.isfinite(x)
+    middle = [
+        np.median(x[:, j][known[:, j]]) if known[:, j].any() else 0.0 for j in range(x.shape[1])
+    ]
+    ranks = rankdata(np.where(known, x, middle), axis=0)
     columns = np.flatnonzero(np.ptp(ranks, axis=0) > 0)  # not of constant or unknown ones
     if len(columns):
-        target = pd.Series(y).rank() if shape.regression else y
+        target = rankdata(y) if shape.regression else y
         test = f_regression if shape.regression else f_classif
         with np.errstate(all="ignore"):  # a feature that separates the classes: p is 0
             chosen = SelectFdr(test, alpha=shape.false_discovery).fit(ranks[:, columns], target)
