@@ -24,6 +24,7 @@ from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Str
 from shared.messages.types import Alert, Control, Job, ModelEvent
 from shared.problem.load import load_problem
 from shared.registry.decisions import signed_by
+from shared.registry.gains import gain_of
 from shared.registry.live import Live
 from shared.runtime.clock import now
 from shared.settings import load
@@ -187,8 +188,11 @@ def compare(run: Run, version: str) -> list[dict[str, Any]]:
     signed = _signatures(run)
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
              "signed": signed(e), "evidence": e.evidence} for e in steps]  # fmt: skip
+    gain = gain_of(version, (event for _, event in messages(run, MODELS)))
+    told = "over the champion before it, while both answered"
+    last = [] if gain is None else [{"step": "gained", "reason": told, "evidence": gain}]
     return [*({"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,
-               "signed": signed(j), "evidence": j.evidence} for j in jobs), *rows]  # fmt: skip
+               "signed": signed(j), "evidence": j.evidence} for j in jobs), *rows, *last]  # fmt: skip
 
 
 def _signatures(run: Run) -> Callable[[ModelEvent | Job], str]:
