@@ -47,6 +47,14 @@ def relevant(x: F64, y: Labels, shape: Shape) -> I64:
     return columns
 
 
+def _filled(x: F64) -> F64:
+    """With each column's median where a number is missing; a column without any is 0."""
+    known = np.isfinite(x)
+    columns = zip(x.T, known.T, strict=True)
+    medians = [np.median(column[there]) if there.any() else 0.0 for column, there in columns]
+    return np.where(known, x, medians)
+
+
 def given_only(columns: I64, estimator: Any) -> Pipeline:
     """`estimator` behind a step that passes on `columns` alone."""
     chosen = ColumnTransformer([("relevant", "passthrough", columns.tolist())])
