@@ -1,9 +1,11 @@
 """Eight sensors that report in turn: the problem of the tests and benches that load the score path."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 KEYS = 8
+_START = datetime(2026, 1, 1, tzinfo=UTC)
 SCORE_PATH = "validator,featurizer,scorer"
 PROBLEM: dict[str, Any] = {
     "goal": "Say whether the next value of a sensor is larger.",
@@ -21,7 +23,7 @@ def readings(count: int) -> list[tuple[bytes, bytes]]:
     """Events of eight sensors in turn, and labels that nobody waits for here."""
     found = []
     for n in range(count):
-        at = f"2026-01-01T{n // 3600 % 24:02d}:{n // 60 % 60:02d}:{n % 60:02d}Z"
+        at = (_START + timedelta(seconds=n)).isoformat().replace("+00:00", "Z")
         event = {"id": f"e{n}", "time": at, "sensor": f"s{n % KEYS}", "x": float(n * 37 % 101)}
         label = {"id": f"e{n}", "label": n % 2}
         found.append((json.dumps(event).encode(), json.dumps(label).encode()))
