@@ -6,19 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from shared.messages.types import Alert, RankedFeature
-
-Severity = Literal["page", "warn", "evidence"]
-CauseClass = Literal[
-    "source_break",
-    "input_drift",
-    "concept_drift",
-    "label_delay",
-    "data_quality",
-    "silence",
-    "untrusted_artefact",
-    "model_fault",
-]
+from shared.messages.types import Alert, CauseClass, RankedFeature, Severity
 
 COLLECT_EVENTS = 5
 """Predictions between the first finding and its alert, so that fields that break together are one."""

@@ -168,22 +168,26 @@ class RankedFeature(msgspec.Struct, omit_defaults=True, gc=False):
     detail: str = ""
 
 
+CauseClass = Literal[
+    "source_break",
+    "input_drift",
+    "concept_drift",
+    "label_delay",
+    "data_quality",
+    "silence",
+    "untrusted_artefact",
+    "model_fault",
+]
+Severity = Literal["page", "warn", "evidence"]
+
+
 class Alert(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """Something changed. One `alert` id per episode; later records of the same id update it."""
 
     alert: str
     kind: str
-    cause: Literal[
-        "source_break",
-        "input_drift",
-        "concept_drift",
-        "label_delay",
-        "data_quality",
-        "silence",
-        "untrusted_artefact",
-        "model_fault",
-    ]
-    severity: Literal["page", "warn", "evidence"]
+    cause: CauseClass
+    severity: Severity
     state: Literal["open", "acknowledged", "resolved"]
     since: datetime
     time: datetime

@@ -8,12 +8,10 @@ from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import msgspec
 import pytest
 
-from services import discover
 from services.console.core import Board
 from services.featurizer.core import Featurizer
 from shared.blobs.memory import MemoryBlobs
@@ -32,11 +30,10 @@ from shared.messages.streams import (
     Stream,
 )
 from shared.problem.spec import OnVolume, Problem
-from shared.runtime.fuse import Fused
-from shared.runtime.runner import Runner
 from shared.stage import Out, Record
 from tests.kit.crashing import Crash, CrashingLog
-from tests.kit.recorded import filled, short_problem, tools_over
+from tests.kit.promoting import Whole, stages
+from tests.kit.recorded import filled, short_problem
 
 pytestmark = pytest.mark.slow
 ROWS = 260
@@ -67,27 +64,15 @@ class Fragile(Featurizer):
         yield from super().handle(records)
 
 
-class System:
-    """The fused services over `log`; the runner of one process."""
+class System(Whole):
+    """The scenario; `fragile`: with a featurizer that fails on one event."""
 
     def __init__(self, log: Log, blobs: MemoryBlobs, fragile: bool = False) -> None:
-        problem = scenario()
-        services = [service for service in discover() if service.build is not None]
+        services = stages()
         if fragile:
             broken = {"build": lambda problem, tools: Fragile(problem)}
             services = [replace(s, **broken) if s.name == "featurizer" else s for s in services]
-        tools = tools_over(self._outcomes, problem, blobs)
-        self.runner = Runner(
-            log, "g", lambda: Fused(services, problem, tools), batch_size=60, checkpoint_every=100
-        )
-
-    def _outcomes(self, start: int, end: int) -> Sequence[Any]:
-        return self.runner.outcomes(start, end)
-
-    def drive(self) -> None:
-        while self.runner.step():
-            pass
-        self.runner.checkpoint()
+        super().__init__(log, blobs, scenario(), services)
 
     def drive_on(self) -> None:
         for _ in range(50):

@@ -16,7 +16,7 @@ from shared.messages.types import Control, Job
 from shared.problem.spec import Canary, OnVolume, Problem
 from shared.runtime.fuse import Fused
 from shared.runtime.runner import Runner
-from shared.stage import Record, Tools
+from shared.stage import Record, Service, Tools
 from tests.kit.recorded import filled, inputs_of, short_problem, tools_over
 
 CANARY = Canary(share=0.05, by="event", pairs=64)
@@ -69,11 +69,22 @@ class Hostile:
         return self._poison(dict(self._honest.result(job)))
 
 
+def stages() -> list[Service]:
+    """All services that fold."""
+    return [service for service in discover() if service.build is not None]
+
+
 class Whole:
     """All stages over `log`, in the runner of one process."""
 
-    def __init__(self, log: Log, blobs: MemoryBlobs, problem: Problem) -> None:
-        services = [service for service in discover() if service.build is not None]
+    def __init__(
+        self,
+        log: Log,
+        blobs: MemoryBlobs,
+        problem: Problem,
+        services: Sequence[Service] | None = None,
+    ) -> None:
+        services = services or stages()
         tools = tools_over(self._outcomes, problem, blobs)
         self.runner = Runner(
             log, "g", lambda: Fused(services, problem, tools), batch_size=60, checkpoint_every=100
