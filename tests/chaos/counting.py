@@ -20,6 +20,7 @@ from shared.messages.streams import OUTCOMES
 from shared.models.codec import to_bytes
 from shared.problem.load import load_problem
 from shared.runtime.runner import decoded
+from shared.settings import Settings
 from shared.stage import Tools
 
 
@@ -56,7 +57,8 @@ def learned(
     entries = reader._here.state.group("learner").entries
     saved = msgspec.msgpack.decode(entries["learner/state"], type=_State)
     blobs = wiring.open_blobs("", data_dir)
-    tools = Tools(MemoryBlobs(), None, lambda *a: b"", lambda m: dict(m))  # type: ignore[arg-type]
+    signed = wiring.open_keys(Settings(), data_dir).signer.sign
+    tools = Tools(MemoryBlobs(), None, lambda *a: b"", signed)  # type: ignore[arg-type]
     learner = Learner(problem, tools)
     position: dict[str, int] = {}
     while records := reader.read([OUTCOMES], position, 5_000):
