@@ -82,7 +82,7 @@ class Guard:
         Raises: as `outcome`.
         """
         earlier = self._newest
-        if earlier is not None and self._failed(earlier):
+        if earlier is not None and earlier.exception() is not None:
             self.discard()
         producer = self._producer
         if producer is None:
@@ -107,9 +107,9 @@ class Guard:
         """
         if commit is self._newest:
             with self._all_or_nothing():
-                return self._answer(commit)
+                return commit.result()
         with translated(f"transaction of {self._transactional_id}"):
-            return self._answer(commit)
+            return commit.result()
 
     def discard(self) -> None:
         """Throw the producer away; whatever it had open ends with the next `open`."""
@@ -138,33 +138,15 @@ class Guard:
         timeouts = self._clients.timeouts
         producer.flush(timeouts.delivery_s + timeouts.request_s)
         last = _last_offsets(futures)
-        if offsets is not None:
-            positions = {tp: OffsetAndMetadata(at) for tp, at in offsets.by_partition.items()}
-            producer.send_offsets_to_transaction(positions, offsets.member)
-        producer.commit_transaction()
-        return last
 
-    def _answer(self, commit: Commit) -> dict[TopicPartition, int]:
-        """Its last steps know no timeout; later than that the broker has aborted it anyway.
+        def end() -> dict[TopicPartition, int]:
+            if offsets is not None:
+                positions = {tp: OffsetAndMetadata(at) for tp, at in offsets.by_partition.items()}
+                producer.send_offsets_to_transaction(positions, offsets.member)
+            producer.commit_transaction()
+            return last
 
-        Raises:
-            KafkaTimeoutError: it is still busy. Its thread is left behind; it holds nothing of ours.
-        """
-        timeouts = self._clients.timeouts
-        limit_s = timeouts.delivery_s + timeouts.request_s + timeouts.transaction_s
-        try:
-            return commit.result(limit_s)
-        except TimeoutError as error:
-            if commit.done():
-                raise
-            raise errors.KafkaTimeoutError(f"no answer within {limit_s} s") from error
-
-    def _failed(self, commit: Commit) -> bool:
-        try:
-            self._answer(commit)
-        except errors.KafkaError:
-            return True
-        return False
+        return within(timeouts.transaction_s, end)  # later the broker has aborted it anyway
 
 
 def _sent(producer: Any, sends: Iterable[Send]) -> list[Any]:
@@ -210,6 +192,23 @@ def aside(call: Callable[[], dict[TopicPartition, int]]) -> Commit:
 
     threading.Thread(target=run, daemon=True, name="kafka-commit").start()
     return done
+
+
+def within(
+    limit_s: float, call: Callable[[], dict[TopicPartition, int]]
+) -> dict[TopicPartition, int]:
+    """What `call`, which knows no timeout, gives; given up after `limit_s`.
+
+    Raises:
+        KafkaTimeoutError: it is still busy. Its thread is left behind; it holds nothing of ours.
+    """
+    done = aside(call)
+    try:
+        return done.result(limit_s)
+    except TimeoutError as error:
+        if done.done():
+            raise
+        raise errors.KafkaTimeoutError(f"no answer within {limit_s} s") from error
 
 
 class Watchdog:
