@@ -106,9 +106,8 @@ def _drive(
     with stop_on_signals() as stop, page as url, terminal:
         if url:
             terminal.say(f"The page is at {url}")
-        live = (
-            source is None
-        )  # a replay brings its labels along: it would wait at the first of them
+        live = source is None
+        # a replay brings its labels along: it would wait for the compiler at the first of them
         with (
             warming(embedded.problem, terminal.say, stop, beside=live),
             Ticks(embedded.submit, live=live),

@@ -72,10 +72,6 @@ class Guard:
         """
         self._producer = self._clients.producer(self._transactional_id)
 
-    def commit(self, sends: Iterable[Send], offsets: Offsets | None) -> dict[TopicPartition, int]:
-        """`start`, and its `outcome`."""
-        return self.outcome(self.start(sends, offsets))
-
     def start(self, sends: Iterable[Send], offsets: Offsets | None) -> Commit:
         """Everything, or nothing and an error: here, or from `outcome`.
 

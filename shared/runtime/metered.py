@@ -40,7 +40,8 @@ class MeteredLog(PassingLog):
 
     def read(self, streams: Sequence[Stream], position: Position, limit: int) -> list[Record]:
         """As the log, and what it was is remembered until the next commit."""
-        records = self._log.read(streams, position, limit)
+        with self._undone_by_an_error():
+            records = self._log.read(streams, position, limit)
         self._read = Counter(record.stream for record in records)
         at_s = self._clock_s()
         if at_s >= self._lag_due_s:
@@ -52,32 +53,43 @@ class MeteredLog(PassingLog):
     def begin(self, group: str, waits: bool = True) -> Iterator[Transaction]:
         """Counted once the commit has answered: what is undone, or replayed, leaves no trace."""
         started_s = elapsed_s()
-        earlier, self._unanswered = self._unanswered, None
-        with self._log.begin(group, waits) as transaction:
+        with self._undone_by_an_error(), self._log.begin(group, waits) as transaction:
             metered = _MeteredTransaction(transaction)
             yield metered
+        self._answered()
         read = Counter[Stream]()
         if metered.advanced:
             read, self._read = self._read, read
-        took_s = elapsed_s() - started_s
-        if earlier is not None:
-            earlier()
-        self._unanswered = partial(self._count, metered, read, took_s)
+        self._unanswered = partial(self._count, metered, read, elapsed_s() - started_s)
         if waits:
             self._answered()
 
     def flush(self) -> None:
         """As the log, and what it waited for is counted."""
-        earlier, self._unanswered = self._unanswered, None
-        self._log.flush()
-        self._unanswered = earlier
+        with self._undone_by_an_error():
+            self._log.flush()
         self._answered()
+
+    def position(self, group: str) -> Position:
+        """As the log."""
+        with self._undone_by_an_error():
+            return self._log.position(group)
 
     def checkpoint(self, group: str) -> Checkpoint:
         """As the log, and the sizes of its entries are taken."""
+        self.flush()
         found = self._log.checkpoint(group)
         self._sizes_bytes = {name: len(value) for name, value in found.entries.items()}
         return found
+
+    @contextmanager
+    def _undone_by_an_error(self) -> Iterator[None]:
+        """Any call may bring the error of the commit that nobody waited for: then it does not count."""
+        try:
+            yield
+        except BaseException:
+            self._unanswered = None
+            raise
 
     def _answered(self) -> None:
         if self._unanswered is not None:

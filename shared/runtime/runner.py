@@ -154,9 +154,8 @@ class Runner:
     ) -> None:
         position = advanced(self._position, batch)
         due = refused or self._since_checkpoint + len(batch) >= self._checkpoint_every
-        waits = (
-            due or len(batch) < self._batch_size
-        )  # after a full batch there is more to fold meanwhile
+        # after a full batch there is more to fold meanwhile
+        waits = due or len(batch) < self._batch_size
         written = [record for record in produced if record.stream not in self._passed_on]
         with self._log.begin(self._group, waits) as transaction:
             transaction.append(self._append(record) for record in written)
@@ -202,11 +201,11 @@ class Runner:
 
     def _catch_up(self) -> None:
         """Give followers what they missed while they or we were away, or a commit was not answered."""
-        self._missed = False
         for follower in self._followers:
             trail = Trail(self._log, follower, self._batch_size)
             while trail.step():
                 pass
+        self._missed = False
 
     def _current(self) -> Fused:
         """The live stages, made anew if somebody else moved the group on."""

@@ -41,6 +41,8 @@ class Programme:
 
     cluster: Cluster
     seed: int
+    score_path: tuple[str, ...] = SCORE_PATH
+    """The groups that a fault of something that all need is felt by."""
     injected: list[Injected] = field(default_factory=list)
     restarts: dict[str, int] = field(default_factory=dict)
 
@@ -64,11 +66,9 @@ class Programme:
             for group in groups:
                 self.cluster.signal(signal.SIGCONT, group)
 
-    def elsewhere(
-        self, what: str, fault: Callable[[], object], groups: tuple[str, ...] = SCORE_PATH
-    ) -> None:
+    def elsewhere(self, what: str, fault: Callable[[], object]) -> None:
         """A fault of something that all need; it is over when it returns."""
-        with self._felt(what, groups):
+        with self._felt(what, self.score_path):
             fault()
 
     def revive(self) -> None:

@@ -59,7 +59,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(
     settings = {"HEADRACE_KAFKA_PROXY_URL": proxy.url}
     cluster = Cluster(kafka, kafka_name, tmp_path, base=PROBLEM, settings=settings)
     cluster.start(SCORE_PATH, "joiner", "learner")
-    programme = Programme(cluster, SEED)
+    programme = Programme(cluster, SEED, (SCORE_PATH, "joiner", "learner"))
     predictions = Watching(kafka, f"{kafka_name}.predictions")
     outcomes = Watching(kafka, f"{kafka_name}.outcomes")
     predictions.start()
@@ -71,9 +71,7 @@ def test_nothing_is_lost_or_doubled_on_a_bad_network(
         rng = random.Random(seed)
         done: list[str] = []
         programme.elsewhere(
-            f"network, seed {seed}",
-            lambda rng=rng, done=done: done.append(disturb(proxy, rng)),
-            (SCORE_PATH, "joiner", "learner"),
+            f"network, seed {seed}", lambda rng=rng, done=done: done.append(disturb(proxy, rng))
         )
         programme.injected[-1].what += f": {done[0]}"
     producing.stop()

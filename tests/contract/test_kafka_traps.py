@@ -187,10 +187,12 @@ def test_guard_commits_only_the_offsets_of_this_transaction(bench: Bench) -> Non
     guard = Guard(Clients(bench.address, timeouts=QUICK), f"{bench.name}.three")
     guard.open()
     with pytest.raises(Retryable, match="CommitFailedError"):
-        guard.commit([], Offsets({first: 100, second: 200}, NOBODY._replace(group_id=group)))
+        guard.outcome(
+            guard.start([], Offsets({first: 100, second: 200}, NOBODY._replace(group_id=group)))
+        )
     assert not guard.is_open
     guard.open()
-    guard.commit([], Offsets({first: 10}, ConsumerGroupMetadata(group)))
+    guard.outcome(guard.start([], Offsets({first: 10}, ConsumerGroupMetadata(group))))
     assert bench.committed(group) == [10, None]
     guard.close()
 

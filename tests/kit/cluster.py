@@ -20,6 +20,8 @@ from tests.kit.runs import ELECTRICITY, ROOT, command, electricity, environment
 from tests.kit.servers import end_with_parent
 
 _SILENT_S = 20.0
+_KEPT = ("id", "key", "prediction", "label", "revision", "model")
+"""Of a watched message: a million whole ones are gigabytes."""
 EACH = (
     "validator", "featurizer", "scorer", "joiner", "learner", "auditor", "monitor", "scheduler",
     "trainer", "judge", "archiver", "console", "collector",
@@ -155,6 +157,7 @@ class Producing(threading.Thread):
                 row = [self._key(n).decode(), event.decode(), label.decode()]
                 file.write(json.dumps(row) + "\n")
             file.flush()
+            code = 0
             while not self._over.is_set():
                 code = self._once(file.name)
                 if code >= 0:
@@ -215,7 +218,8 @@ class Watching(threading.Thread):
 
     def _take(self, line: bytes) -> None:
         partition, offset, at, value = line.split(b" ", 3)
-        self.messages.append(json.loads(value))
+        message = json.loads(value)
+        self.messages.append({name: message[name] for name in _KEPT if name in message})
         self.arrived.append(float(at))
         self.partitions.append(int(partition))
         self._next[int(partition)] = int(offset) + 1

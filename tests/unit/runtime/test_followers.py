@@ -72,3 +72,24 @@ def test_no_failing_commit_changes_the_log_or_hides_anything_from_followers(afte
         assert contents(under) == wanted, f"commit {at}"
         ends = {(s, n) for s in FOLLOWED for n in range(under.end(s))}
         assert set(witness.seen) == ends, f"commit {at}"
+
+
+def test_a_follower_that_could_not_catch_up_is_given_it_again() -> None:
+    class Busy(Witness):
+        turns = 0
+
+        def follow(self, records: Sequence[Record]) -> None:
+            self.turns += 1
+            if self.turns == 1:
+                raise Retryable("not now")
+            super().follow(records)
+
+    log = MemoryLog()
+    fill(log)
+    drive(log)  # all is there when the follower comes: nothing but the catching up tells it
+    busy = Busy(log)
+    runner = Runner(log, "g", make, followers=[busy])
+    with pytest.raises(Retryable):
+        runner.step()
+    assert runner.step() == 0
+    assert set(busy.seen) == {(s, n) for s in FOLLOWED for n in range(log.end(s))}

@@ -15,6 +15,7 @@ from shared.runtime.metered import LAG_EVERY_S, MeteredLog
 from shared.runtime.metrics import Meters
 from shared.runtime.runner import Runner
 from tests.kit.crashing import CrashingLog
+from tests.kit.late import LateLog
 from tests.kit.toy import event, label, toy_problem, toy_services
 
 BATCH = 3
@@ -37,8 +38,8 @@ def filled() -> MemoryLog:
     return log
 
 
-def drive(log: Log) -> None:
-    runner = Runner(log, "g", make, batch_size=BATCH, checkpoint_every=5)
+def drive(log: Log, batch_size: int = BATCH) -> None:
+    runner = Runner(log, "g", make, batch_size=batch_size, checkpoint_every=5)
     for _ in range(200):
         try:
             while runner.step():
@@ -81,6 +82,23 @@ def test_replays_are_not_counted_again(fail_at: int) -> None:
     again = sum(found.values())
     drive(MeteredLog(log, meters))  # all is folded: a rebuild reads, and commits nothing
     assert sum(counted(meters).values()) == again
+
+
+@pytest.mark.parametrize("batch_size", [2, BATCH])  # of two, the last is full
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("fail_at", range(12))
+def test_a_late_commit_that_is_undone_is_not_counted(
+    fail_at: int, after: bool, batch_size: int
+) -> None:
+    log, meters = filled(), Meters("s", "p")
+    late = LateLog(log, fail_at, after)
+    drive(MeteredLog(late, meters), batch_size)
+    there, found = on_the_log(log), counted(meters)
+    assert late.late > 1 and found <= there
+    if fail_at == 0:
+        assert found == there
+    if not after:  # what did not answer was not committed: only what was folded meanwhile lacks
+        assert (there - found)[EVENTS] + (there - found)[LABELS] <= 2 * batch_size
 
 
 def test_sizes_of_state_are_those_of_the_checkpoint() -> None:
