@@ -49,7 +49,7 @@ class Programme:
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         self._clients = Clients(self.cluster.address)
-        self._reads = {service.name: service.reads for service in discover()}
+        self._services = {service.name: service for service in discover()}
 
     def kill(self, group: str) -> None:
         """kill -9, and a supervisor that starts it again."""
@@ -102,8 +102,7 @@ class Programme:
 
     def ends(self, group: str) -> dict[TopicPartition, int]:
         """Where the inputs of a group end now."""
-        names = [n for part in group.split(",") for n in self._reads[part]]
-        wanted = [tp for s in set(names) - _inside(group) for tp in self._partitions(s)]
+        wanted = [tp for s in self._inputs(group.split(",")) for tp in self._partitions(s)]
         reader = self._clients.reader("read_uncommitted")
         try:
             found: dict[TopicPartition, int] = reader.end_offsets(wanted)
@@ -124,6 +123,13 @@ class Programme:
             for tp, end in ends.items()
             if end and at[tp] < end
         }
+
+    def _inputs(self, parts: list[str]) -> set[Stream]:
+        """What a group reads from the log: not what only its own services write."""
+        others = set(self._services) - set(parts)
+        written = {s for name in parts for s in self._services[name].writes}
+        written -= {s for name in others for s in self._services[name].writes}
+        return {s for name in parts for s in self._services[name].reads} - written
 
     def _partitions(self, stream: Stream) -> list[TopicPartition]:
         count = self.cluster.partitions if stream in PARTITIONED else 1
@@ -167,10 +173,3 @@ class _Felt:
             return question(*about)
         except (KafkaError, HeadraceError, KeyError):
             return None
-
-
-def _inside(group: str) -> set[Stream]:
-    """Streams that a fused group passes on in memory."""
-    parts = group.split(",")
-    fused = {Stream.VALID} if {"validator", "featurizer"} <= set(parts) else set()
-    return fused | ({Stream.FEATURES} if {"featurizer", "scorer"} <= set(parts) else set())
