@@ -48,13 +48,16 @@ def counted(
 
 
 def learned(
-    address: str, name: str, problem_file: Path, data_dir: Path
+    address: str, name: str, problem_file: Path, data_dir: Path, group: str = "learner"
 ) -> tuple[bytes, bytes, int]:
-    """The learner's saved pool, the pool of a fold over the log from nothing, and its outcomes."""
+    """The learner's saved pool, the pool of a fold over the log from nothing, and its outcomes.
+
+    `group`: whose checkpoint holds it, where it is fused with others.
+    """
     problem = _published_often(load_problem(problem_file), [SERVICE])
     reader = KafkaReader(Clients(address), Places(name), wiring.SHARED)
     reader.end(OUTCOMES)
-    entries = reader._here.state.group("learner").entries
+    entries = reader._here.state.group(group).entries
     saved = msgspec.msgpack.decode(entries["learner/state"], type=_State)
     blobs = wiring.open_blobs("", data_dir)
     signed = wiring.open_keys(Settings(), data_dir).signer.sign

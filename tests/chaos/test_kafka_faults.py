@@ -132,8 +132,9 @@ def test_nothing_is_lost_or_doubled_whatever_dies(
     codes = cluster.stop()
     assert not producing.failed and set(codes.values()) <= {0}, codes
     found = counted(sent, predictions.messages, outcomes.messages)
+    (group,) = (g.replace(",", "+") for g in LANE.groups if "learner" in g.split(","))
     saved, folded, learned_count = learned(
-        cluster.address, cluster.name, cluster.problem, tmp_path / "data"
+        cluster.address, cluster.name, cluster.problem, tmp_path / "data", group
     )
     same = tmp_path / "embedded"
     same.mkdir()
