@@ -12,14 +12,12 @@ import typer
 from services import USUAL_PORT
 from services.collector.shell import Replay, parse_speed
 from services.console.pane import Pane
-from services.console.shell import make_app
 from services.console.terminal import Terminal
 from services.console.waiters import Waiters
 from services.embedded import Embedded, claim
 from services.inspection import RUNS
 from services.scheduler.shell import Ticks
 from services.warming import warming
-from services.web import listening, looked_up, open_ways_in, served
 from shared.errors import UsageError
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
@@ -169,6 +167,9 @@ def _page(
     if waiters is None:
         yield None
         return
+    from services.console.shell import make_app  # half a second, where nothing is served
+    from services.web import listening, looked_up, open_ways_in, served
+
     app = make_app(pane, embedded.problem, embedded.submit)
     open_ways_in(app, embedded, settings.token, waiters)
     view: AbstractContextManager[None] = nullcontext()

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.collector.bodies import events_of
-from services.collector.shell import ingest
+from services.collector.ingest import ingest
 from services.console.lookups import lookups
 from services.console.online import OnlineView, following, most_predictions
 from services.console.scoring import scoring

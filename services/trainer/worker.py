@@ -26,11 +26,11 @@ import msgspec
 import numpy as np
 
 from services.trainer.journal import Directory
-from services.trainer.lean import later, without
 from services.trainer.request import Answer, FitRequest, FitResult, Task, failed, rows_of
 from shared.durable import write_durably
 from shared.errors import HeadraceError
 from shared.evaluation.baselines import replayed
+from shared.lean import later, without
 from shared.models.port import Task as ModelTask
 from shared.models.prequential import compile_walk
 from shared.models.rows import matrix

@@ -50,18 +50,31 @@ def _clear(trees: Mondrian, t: int, j: int) -> None:
 
 
 @njit(cache=True)
-def _update(trees: Mondrian, t: int, j: int, x: F32, y: int, weigh: bool, prior: float) -> None:
-    """Node `j` sees the event: its box, with `weigh` its predictive weight, its counts."""
-    low, high = trees.low[t, j], trees.high[t, j]
-    n = trees.n[t, j]
-    for d in range(x.shape[0]):
-        low[d] = x[d] if n == 0.0 else min(low[d], x[d])
-        high[d] = x[d] if n == 0.0 else max(high[d], x[d])
+def _update(trees: Mondrian, t: int, j: int, y: int, weigh: bool, prior: float) -> None:
+    """Node `j` sees a label: with `weigh` its predictive weight, then its counts."""
     if weigh:
-        total = n + prior * trees.cnt.shape[2]
+        total = trees.n[t, j] + prior * trees.cnt.shape[2]
         trees.log_w[t, j] += math.log((trees.cnt[t, j, y] + prior) / total)
     trees.cnt[t, j, y] += 1.0
     trees.n[t, j] += 1.0
+
+
+@njit(cache=True)
+def _widen(trees: Mondrian, t: int, j: int, x: F32) -> None:
+    """The box of node `j` reaches to `x`; that of an empty node is `x`."""
+    empty = trees.n[t, j] == 0.0
+    for d in range(x.shape[0]):
+        trees.low[t, j, d] = x[d] if empty else min(trees.low[t, j, d], x[d])
+        trees.high[t, j, d] = x[d] if empty else max(trees.high[t, j, d], x[d])
+
+
+@njit(cache=True)
+def _is_inside(trees: Mondrian, t: int, j: int, x: F32) -> bool:
+    """As most events are, in most nodes: one pass without branches says so."""
+    outside = 0
+    for d in range(x.shape[0]):
+        outside |= (x[d] < trees.low[t, j, d]) | (x[d] > trees.high[t, j, d])
+    return outside == 0
 
 
 @njit(cache=True)
@@ -134,19 +147,24 @@ def learn_tree(trees: Mondrian, t: int, x: F32, y: int, prior: float, path: I64,
         length += 1
         leaf = trees.feat[t, j] < 0
         empty = trees.n[t, j] == 0.0
-        total = 0.0 if empty else _outside(trees, t, j, x, out)
-        pure = leaf and trees.n[t, j] == trees.cnt[t, j, y]
-        room = trees.size[t] + 2 <= trees.feat.shape[1] and length < path.shape[0] - 2
-        if total > 0.0 and room and not pure:
-            when = trees.time[t, j] + exponential(trees.rng, total)
-            if leaf or when < trees.time[t, trees.left[t, j]]:
+        if empty or not _is_inside(trees, t, j, x):
+            total = 0.0 if empty else _outside(trees, t, j, x, out)
+            pure = leaf and trees.n[t, j] == trees.cnt[t, j, y]
+            room = trees.size[t] + 2 <= trees.feat.shape[1] and length < path.shape[0] - 2
+            when = np.inf
+            if not empty and room and not pure:
+                when = trees.time[t, j] + exponential(trees.rng, total)
+            if when < np.inf if leaf else when < trees.time[t, trees.left[t, j]]:
                 new = _split(trees, t, j, x, when, out, total)
-                _update(trees, t, j, x, y, empty, prior)  # `empty` is False: not weighed
-                _update(trees, t, new, x, y, empty, prior)
+                _widen(trees, t, j, x)
+                _widen(trees, t, new, x)
+                _update(trees, t, j, y, False, prior)
+                _update(trees, t, new, y, False, prior)
                 path[length] = new
                 length += 1
                 break
-        _update(trees, t, j, x, y, not empty, prior)
+            _widen(trees, t, j, x)
+        _update(trees, t, j, y, not empty, prior)
         if leaf:
             break
         j = trees.left[t, j] + (1 if x[trees.feat[t, j]] > trees.thr[t, j] else 0)

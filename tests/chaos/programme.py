@@ -127,6 +127,7 @@ class Programme:
     def _inputs(self, parts: list[str]) -> set[Stream]:
         """What a group reads from the log: not what only its own services write."""
         others = set(self._services) - set(parts)
+        parts = [name for name in parts if self._services[name].build]  # others commit no place
         written = {s for name in parts for s in self._services[name].writes}
         written -= {s for name in others for s in self._services[name].writes}
         return {s for name in parts for s in self._services[name].reads} - written
@@ -145,7 +146,7 @@ class _Felt:
 
     def __init__(self, programme: Programme, what: str, groups: tuple[str, ...]) -> None:
         self._programme, self._what = programme, what
-        self._groups = [g for g in groups if g not in ("archiver", "collector")]
+        self._groups = groups
 
     def __enter__(self) -> None:
         self._at_s = self._programme.since_s()

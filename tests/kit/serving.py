@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from services.collector.bodies import events_of
-from services.collector.shell import ingest
+from services.collector.ingest import ingest
 from services.console.scoring import scoring
 from services.console.waiters import Waiters
 from services.embedded import Embedded

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from services.collector.ingest import ingest
 from services.collector.replay import Arrival
-from services.collector.shell import ingest
 from services.console.core import Board
 from services.console.pane import Pane
 from services.console.shell import make_app

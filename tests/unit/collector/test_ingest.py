@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.collector.ingest import ingest
 from services.collector.replay import Arrival
-from services.collector.shell import ingest
 from shared.errors import Retryable
 from shared.messages.streams import EVENTS, LABELS
 from shared.runtime.intake import split
