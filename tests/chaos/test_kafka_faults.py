@@ -66,10 +66,10 @@ class Lane:
 
 FAST = Lane("faults", EACH, frozenset(), 12.0, 48, 0, 0.01)
 """Half-hours at 12 a second: ten seconds of standing still are two and a half days to the model."""
-FUSED = ("validator,featurizer,scorer", "joiner,learner,auditor,monitor,scheduler,judge")
+FUSED = ("validator,featurizer,scorer", "joiner,auditor,monitor,scheduler,judge,learner")
 """Each kill hits all services of a process: two hundred of each take an hour, not a night."""
 LONG = Lane(
-    "faults-long", (*FUSED, "trainer,archiver,console,collector"), frozenset(FUSED),
+    "faults-long", (*FUSED, "collector,trainer,archiver,console"), frozenset(FUSED),
     per_s=400.0, publish_every=480, events=1_000_000, within=None,
 )  # fmt: skip
 """At this pace an outage is a season to the model: its accuracy is a matter of the fast lane."""
