@@ -8,6 +8,7 @@ import json
 import signal
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Programme:
     def __post_init__(self) -> None:
         self._began = time.monotonic()
         self._clients = Clients(self.cluster.address)
+        self._opened, self._admin = ExitStack(), None
         self._services = {service.name: service for service in discover()}
 
     def kill(self, group: str) -> None:
@@ -115,8 +117,14 @@ class Programme:
         name = f"{self.cluster.name}.{group.replace(',', '+')}"
         if not ends:
             return {}
-        with self._clients.admin() as admin:
-            found = admin.list_group_offsets([name])[name]
+        if self._admin is None:
+            self._admin = self._opened.enter_context(self._clients.admin())
+        try:
+            found = self._admin.list_group_offsets([name])[name]
+        except Exception:
+            self._admin = None
+            self._opened.close()
+            raise
         at = {tp: found[tp].offset if tp in found else -1 for tp in ends}
         return {
             f"{tp.topic}/{tp.partition}": (at[tp], end)
