@@ -24,6 +24,8 @@ MOST_WAITING = 1_000_000
 """Predictions that wait for a label at the same time; beyond it the oldest stays unlabelled."""
 MOST_DONE = 10_000
 """Labelled ids that are remembered, for corrections and to tell `twice` from `unknown`."""
+BLOCK = 64
+"""Of these: every event brings one and takes one away."""
 
 
 class _Early(msgspec.Struct):
@@ -51,8 +53,8 @@ class Joiner:
         self._checks = LabelChecks(problem)
         self._waiting: Table[Prediction] = Table("waiting", MOST_WAITING, Prediction)
         self._early: Table[list[_Early]] = Table("early", self._spec.early, list[_Early])
-        self._done: Table[_Done] = Table("done", MOST_DONE, _Done)
-        self._expired: Table[bool] = Table("expired", MOST_DONE, bool)
+        self._done: Table[_Done] = Table("done", MOST_DONE, _Done, BLOCK)
+        self._expired: Table[bool] = Table("expired", MOST_DONE, bool, BLOCK)
         self._votes: Table[list[Statement]] = Table("votes", MOST_DONE, list[Statement])
         """Of predictions that wait although somebody spoke: all that was said is revoked."""
         self._weighs = self._spec.conflict != "first"

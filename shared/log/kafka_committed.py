@@ -1,7 +1,7 @@
 """One partition of the topic `checkpoints`, folded as far as it was read."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from kafka import TopicPartition
 
@@ -9,29 +9,44 @@ from shared.errors import Retryable
 from shared.log.kafka_clients import Clients
 from shared.log.kafka_state import Row, State
 from shared.log.kafka_tails import Tails
+from shared.log.kafka_topics import DELETIONS_KEPT_MS
 
 _MANY = 10_000
 _PAUSE_S = 0.05
+_DELETIONS_KEPT_S = DELETIONS_KEPT_MS / 1_000
 
 
 class Committed:
-    """What is known of it. All logs of a process share one: at a start it is read whole, once."""
+    """What is known of it. All logs of a process share one: at a start it is read whole, once, and
+    again when it was not looked at for so long that deletions may be gone which were not seen.
+    """
 
-    def __init__(self, clients: Clients, tp: TopicPartition) -> None:
-        self.state = State()
-        self.reached = 0
-        """Kafka's offset up to which `state` knows the partition."""
+    def __init__(
+        self,
+        clients: Clients,
+        tp: TopicPartition,
+        clock_s: Callable[[], float] = time.monotonic,  # noqa: TID251  no record depends on it
+    ) -> None:
         self._clients = clients
         self._tp = tp
         self._tails = Tails(clients, [tp])
+        self._clock_s = clock_s
+        self.state = State()
+        self.reached = 0
+        """Kafka's offset up to which `state` knows the partition."""
+        self._known_s = clock_s()
+        """Until then nothing escaped us."""
 
     def catch_up(self, at_least: int = 0) -> None:
         """Fold what is committed, waiting until that reaches Kafka's offset `at_least`.
 
         Raises:
-            Retryable: the transaction of another process does not end.
+            Retryable: the transaction of another process does not end; or reading took so long that
+                deletions may have gone meanwhile, and begins anew.
         """
-        tp, tail = self._tp, self._tails.tail(self._tp)
+        tp, tail, began_s = self._tp, self._tails.tail(self._tp), self._clock_s()
+        if began_s - self._known_s > _DELETIONS_KEPT_S:
+            self._forget()
         for _ in range(int(3 * self._clients.timeouts.transaction_s / _PAUSE_S)):
             self._tails.fetch({tp: self.reached}, _MANY)
             while rows := tail.rows:
@@ -40,11 +55,24 @@ class Committed:
                 self.reached = tail.at
                 self._tails.fetch({tp: self.reached}, _MANY)
             if self._tails.reached(tp) >= at_least:
+                self._in_time(began_s)
                 return
             time.sleep(_PAUSE_S)
         raise Retryable(
             f"{tp.topic}:{tp.partition}: a transaction of another process does not end"
         )
+
+    def _in_time(self, began_s: float) -> None:
+        if self._clock_s() - self._known_s > _DELETIONS_KEPT_S:
+            self._forget()
+            raise Retryable(
+                f"{self._tp.topic}:{self._tp.partition}: reading it took longer than deletions are "
+                f"kept ({_DELETIONS_KEPT_S:g} s, delete.retention.ms)"
+            )
+        self._known_s = began_s
+
+    def _forget(self) -> None:
+        self.state, self.reached, self._known_s = State(), 0, self._clock_s()
 
     def wrote(self, rows: Iterable[Row], last: Mapping[TopicPartition, int]) -> None:
         """We have committed these rows ourselves, as the `last` in their partition."""

@@ -24,6 +24,9 @@ from shared.messages.streams import (
 PARTITIONED = frozenset({EVENTS, VALID, FEATURES, PREDICTIONS, CHECKPOINTS})
 """Streams with P partitions each."""
 
+DELETIONS_KEPT_MS = 300_000
+"""Whoever reads a compacted topic must be through, or have caught up, within that time: later he would
+take for present what was deleted. See `kafka_committed.py`."""
 _ANY_TIME = str((1 << 63) - 1)
 _PLAIN = {
     # A record goes when `trim` says so, never by its age: a replay of old events would be gone at once.
@@ -43,6 +46,8 @@ _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.1",
     "message.timestamp.type": "LogAppendTime",
     "segment.bytes": str(1 << 20),  # the newest is never compacted, and every start reads it
+    # By default a day of deletions is kept, and read at every start: half a million in half an hour.
+    "delete.retention.ms": str(DELETIONS_KEPT_MS),
 }
 
 

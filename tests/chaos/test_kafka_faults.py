@@ -70,7 +70,7 @@ FUSED = ("validator,featurizer,scorer", "joiner,auditor,monitor,scheduler,judge,
 """Each kill hits all services of a process: two hundred of each take an hour, not a night."""
 LONG = Lane(
     "faults-long", (*FUSED, "collector,trainer,archiver,console"), frozenset(FUSED),
-    per_s=270.0, publish_every=480, events=1_000_000, within=None,
+    per_s=300.0, publish_every=480, events=1_000_000, within=None,
 )  # fmt: skip
 """At this pace an outage is a season to the model: its accuracy is a matter of the fast lane."""
 LANE = LONG if os.environ.get("HEADRACE_CHAOS") == "long" else FAST
