@@ -24,7 +24,7 @@ from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, REJECTED, Str
 from shared.messages.types import Alert, Control, Job, ModelEvent
 from shared.problem.load import load_problem
 from shared.registry.decisions import signed_by
-from shared.registry.gains import gain_of
+from shared.registry.gains import scored
 from shared.registry.live import Live
 from shared.runtime.clock import now
 from shared.settings import load
@@ -81,7 +81,8 @@ def status(run: Run) -> dict[str, Any]:
     reader.close()
     live = _live(run)
     open_alerts = [row["alert"] for row in alerts(run) if row["state"] == "open"]
-    states = {job.job: job.state for _, job in messages(run, JOBS)}
+    told = [job for _, job in messages(run, JOBS)]
+    states = {job.job: job.state for job in told if job.state != "settled"}
     where = {"log": settings.log} if settings.log else {"directory": str(run.directory)}
     return {
         **where,
@@ -90,6 +91,7 @@ def status(run: Run) -> dict[str, Any]:
         "shadows": list(live.shadows),
         "open_alerts": open_alerts,
         "jobs": states,
+        "policies": scored(told),
         **wiring.standings(settings, run.problem),
     }
 
@@ -188,11 +190,10 @@ def compare(run: Run, version: str) -> list[dict[str, Any]]:
     signed = _signatures(run)
     rows = [{"step": e.state, "time": str(e.time), "by": e.by, "reason": e.reason,
              "signed": signed(e), "evidence": e.evidence} for e in steps]  # fmt: skip
-    gain = gain_of(version, (event for _, event in messages(run, MODELS)))
-    told = "over the champion before it, while both answered"
-    last = [] if gain is None else [{"step": "gained", "reason": told, "evidence": gain}]
-    return [*({"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,
-               "signed": signed(j), "evidence": j.evidence} for j in jobs), *rows, *last]  # fmt: skip
+    told = [{"step": f"job {j.job} {j.state}", "time": str(j.time), "reason": j.reason,
+             "signed": signed(j), "evidence": j.evidence} for j in jobs]  # fmt: skip
+    settled = sum(job.state == "settled" for job in jobs)
+    return [*told[: len(told) - settled], *rows, *told[len(told) - settled :]]
 
 
 def _signatures(run: Run) -> Callable[[ModelEvent | Job], str]:

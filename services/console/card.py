@@ -75,6 +75,7 @@ def facts_of(board: Board) -> dict[str, Facts]:
     for version, events in steps.items():
         row = made_by.get(version)
         jobs = [] if row is None else [replace(row.job, reason=row.steps[0].text), row.job]
+        jobs += [] if row is None or row.settled is None else [row.settled]
         said = published(board, version)
         found[version] = Facts(version, events, jobs, said)
     return found
@@ -89,7 +90,8 @@ def card_page(problem: Problem, facts: Facts) -> str:
     environment.filters["count"] = count
     found = next((step.manifest for step in facts.steps if step.manifest is not None), None)
     manifest = None if found is None else read_manifest(found)
-    evidence = next((job.evidence for job in reversed(facts.jobs) if job.evidence), {})
+    told = [job for job in facts.jobs if job.state != "settled"]
+    evidence = next((job.evidence for job in reversed(told) if job.evidence), {})
     parts = [_identity(problem, facts, manifest, evidence), _lineage(facts, manifest)]
     if manifest is not None:
         parts += [
@@ -157,6 +159,11 @@ def _lineage(facts: Facts, manifest: Manifest | None) -> Part:
         rows.append(Row("Version", facts.version, facts.steps[0].reason))
     rows.append(Row("Predictions", facts.published, "each names its version; they are on the "
                     "stream predictions and in the archive"))  # fmt: skip
+    for job in facts.jobs:
+        if job.state == "settled":
+            rows.append(
+                Row("What it gained", job.reason, "errors and prices in the metric's loss")
+            )
     about = "From the data to the answers; headrace models rebuild makes it again and compares."
     return Part("Where it comes from", about, rows)
 

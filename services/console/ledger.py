@@ -7,11 +7,13 @@ from datetime import datetime
 import msgspec
 
 from shared.messages.types import Alert, Job, Rejected
+from shared.registry.gains import Score, with_account
 from shared.table import Table
 
 MOST_ALERTS = 500
 MOST_JOBS = 200
 MOST_SWAPS = 200
+MOST_POLICIES = 50
 MOST_STEPS = 20
 MOST_GROUPS = 200
 LAST_REJECTED = 50
@@ -36,10 +38,14 @@ class AlertRow(msgspec.Struct):
 
 
 class JobRow(msgspec.Struct):
-    """One job: its newest record (with the newest evidence) and how it went."""
+    """One job: its newest record (with the newest evidence) and how it went. `settled`: its account,
+    as of prediction `settled_at`.
+    """
 
     job: Job
     steps: list[Step]
+    settled: Job | None = None
+    settled_at: int = 0
 
 
 class Swap(msgspec.Struct, frozen=True):
@@ -84,6 +90,7 @@ class Ledger:
         self.alerts: Table[AlertRow] = Table("alert", MOST_ALERTS, AlertRow)
         self.jobs: Table[JobRow] = Table("job", MOST_JOBS, JobRow)
         self.swaps: Table[Swap] = Table("swap", MOST_SWAPS, Swap)
+        self.scores: Table[Score] = Table("score", MOST_POLICIES, Score)
         self.groups: Table[Group] = Table("rejected", MOST_GROUPS, Group)
         self.last: deque[Bad] = deque(maxlen=LAST_REJECTED)
         self._new_bad = False
@@ -99,11 +106,21 @@ class Ledger:
     def job(self, job: Job, place: int) -> None:
         """A step of a job. A record without evidence leaves the earlier one standing."""
         row = self.jobs.get(job.job)
+        if job.state == "settled":
+            self._settle(row, job, place)
+            return
         steps = [] if row is None else row.steps
         steps = [*steps, Step(job.state, job.time, place, job.reason)][-MOST_STEPS:]
         if row is not None and not job.evidence:
             job = msgspec.structs.replace(job, evidence=row.job.evidence)
         self.jobs.put(job.job, JobRow(job, steps))
+
+    def _settle(self, row: JobRow | None, job: Job, place: int) -> None:
+        """The account stands beside the verdict, which stays the job's state here."""
+        if row is not None and row.settled is None:
+            self.jobs.put(job.job, JobRow(row.job, row.steps, job, place))
+            score = self.scores.get(job.trigger) or Score(job.trigger)
+            self.scores.put(job.trigger, with_account(score, job))
 
     def swap(self, swap: Swap) -> None:
         """A promotion or a rollback."""
@@ -124,7 +141,7 @@ class Ledger:
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry a row; the newest rejected together."""
-        for table in (self.alerts, self.jobs, self.swaps, self.groups):
+        for table in (self.alerts, self.jobs, self.scores, self.swaps, self.groups):
             yield from table.changes()
         if self._new_bad:
             yield "last_rejected", msgspec.msgpack.encode(list(self.last))
@@ -132,7 +149,7 @@ class Ledger:
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Continue exactly."""
-        for table in (self.alerts, self.jobs, self.swaps, self.groups):
+        for table in (self.alerts, self.jobs, self.scores, self.swaps, self.groups):
             table.restore(entries)
         if "last_rejected" in entries:
             last = msgspec.msgpack.decode(entries["last_rejected"], type=list[Bad])

@@ -9,9 +9,10 @@ import msgspec
 from services.console.chart import JOB_GLYPHS
 from services.console.core import Board
 from services.console.evidence import Sheet, job_sheets, sheets
+from services.console.gains import gain_of
 from services.console.ledger import Bad, Step
 from services.console.words import count, counted, moment, share
-from shared.messages.types import ModelEvent
+from shared.messages.types import Job, ModelEvent
 from shared.registry.live import BESIDE
 
 ALERT_GLYPHS = {"page": "▲ page", "warn": "△ warn", "evidence": "· evidence"}
@@ -60,6 +61,8 @@ class JobCard(msgspec.Struct, frozen=True):
     reason: str
     rows: str
     model: str
+    gain: str
+    gain_tone: str
     waits: str
     done: int
     of: int
@@ -150,6 +153,7 @@ def job_cards(board: Board) -> list[JobCard]:
     cards = []
     for name, row in board.ledger.jobs.items():
         job, asked, last = row.job, row.steps[0], row.steps[-1]
+        gain, gain_tone = gain_of(board, row)
         waits, done, of = _progress(board, row.job.effective, job.end, job.state)
         cards.append(
             JobCard(
@@ -163,15 +167,22 @@ def job_cards(board: Board) -> list[JobCard]:
                 rows=f"{count(job.end - job.start)} outcomes, "
                 f"{count(job.start)} to {count(job.end)}",
                 model=job.model or "",
+                gain=gain,
+                gain_tone=gain_tone,
                 waits=waits,
                 done=done,
                 of=of,
-                life=[*_life(row.steps), *_model_life(board, job.model)],
+                life=[*_life(row.steps), *_model_life(board, job.model), *_account(row.settled)],
                 evidence=job_sheets(job.evidence),
             )
         )
     cards.reverse()
     return cards[:MOST_SHOWN]
+
+
+def _account(settled: Job | None) -> list[Line]:
+    """The end of the story: what it gained."""
+    return [] if settled is None else [Line("settled", moment(settled.time), "", settled.reason)]
 
 
 def _model_life(board: Board, name: str | None) -> list[Line]:

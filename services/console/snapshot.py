@@ -10,6 +10,7 @@ from services.console.chart import chart
 from services.console.core import Board
 from services.console.coverage import CoverageRow, coverage_rows
 from services.console.data import references
+from services.console.gains import PolicyRow, gain_unit, policy_rows
 from services.console.panels import (
     AlertCard,
     JobCard,
@@ -47,6 +48,8 @@ class View(msgspec.Struct, frozen=True):
     alerts_all: int
     jobs: list[JobCard]
     jobs_all: int
+    policies: list[PolicyRow]
+    gain_unit: str
     models: list[ModelCard]
     models_all: int
     cards: dict[str, Facts]
@@ -88,6 +91,8 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         alerts_all=len(ledger.alerts),
         jobs=job_cards(board),
         jobs_all=len(ledger.jobs),
+        policies=policy_rows(board),
+        gain_unit=gain_unit(board),
         models=model_cards(board),
         models_all=len(board.live.states),
         cards=facts_of(board),

@@ -6,6 +6,7 @@ from services.console.chart import GLYPHS, JOB_GLYPHS
 from services.console.core import Board
 from services.console.ledger import AlertRow, JobRow, Swap
 from services.console.words import counted, listed
+from shared.messages.types import Job
 
 _TOLD = ("requested", "accepted", "rejected", "failed", "cancelled")
 _TONES = {"accepted": "good", "rejected": "warn", "failed": "bad", "page": "bad", "warn": "warn"}
@@ -75,7 +76,7 @@ def _job(name: str, row: JobRow) -> list[Happening]:
         "requested": f"{name} asked for by {job.trigger}",
         "accepted": f"{name} accepted: {job.model} scores beside the champion",
     }
-    return [
+    told = [
         Happening(
             key=f"{name}:{step.state}",
             when=f"{step.time:%Y-%m-%d %H:%M}",
@@ -87,6 +88,26 @@ def _job(name: str, row: JobRow) -> list[Happening]:
         )
         for step in row.steps
         if step.state in _TOLD
+    ]
+    return told if row.settled is None else [*told, *_gained(name, row.settled, row.settled_at)]
+
+
+def _gained(name: str, settled: Job, place: int) -> list[Happening]:
+    """What a promoted version gained; of the others the verdict says it all."""
+    account = settled.evidence
+    if not account.get("pairs"):
+        return []
+    better = account["gained"] >= 0
+    return [
+        Happening(
+            key=f"{name}:settled",
+            when=f"{settled.time:%Y-%m-%d %H:%M}",
+            place=place,
+            glyph="Σ",
+            tone="good" if better else "warn",
+            head=f"{name} {'paid off' if better else 'did not pay off'}: {settled.model}",
+            text=settled.reason,
+        )
     ]
 
 

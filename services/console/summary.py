@@ -7,7 +7,8 @@ import msgspec
 
 from services.console.audits import audit_summary
 from services.console.contest import PUBLISHED
-from services.console.ledger import Step
+from services.console.ledger import JobRow, Step
+from shared.registry.gains import ranked
 
 if TYPE_CHECKING:
     from services.console.core import Board
@@ -31,7 +32,8 @@ def summary(board: "Board") -> dict[str, Any]:
             },
             "baselines": {name: figures[name] for name in board.contest.baselines},
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
-            "jobs": [_told(row.job, row.steps) for _, row in ledger.jobs.items()],
+            "jobs": [_job(row) for _, row in ledger.jobs.items()],
+            "policies": ranked(score for _, score in ledger.scores.items()),
             "swaps": [swap for _, swap in ledger.swaps.items()],
             "coverage": board.coverage.summary(),
             "label_requests": board.wanted.summary(),
@@ -47,3 +49,8 @@ def _told(record: msgspec.Struct, steps: Sequence[Step]) -> dict[str, Any]:
     """A record with its history: states with the event time and the prediction count."""
     history = [{"state": s.state, "time": s.time, "event": s.place, "text": s.text} for s in steps]
     return {**msgspec.structs.asdict(record), "history": history}
+
+
+def _job(row: JobRow) -> dict[str, Any]:
+    """`state` is the verdict; `gain` the account that was settled later (None: not yet)."""
+    return {**_told(row.job, row.steps), "gain": row.settled and row.settled.evidence}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from shared.evaluation import Gate, GateRule
 from shared.evaluation.gate import GateState
 from shared.evaluation.loss import loss
+from shared.evaluation.savings import Savings
 from shared.messages.types import Outcome
 from shared.problem.spec import Guard, Problem
 
@@ -27,6 +28,8 @@ class SavedContest(msgspec.Struct):
     role: Role
     gate: dict[str, bytes]
     guards: dict[str, dict[str, bytes]] = {}
+    against: str = ""
+    savings: bytes = b""
 
 
 class Contest:
@@ -34,12 +37,16 @@ class Contest:
     test asks whether the challenger is better. Canary: asks whether the champion is, over a declared
     number of pairs; who is not found worse in these has passed.
 
-    Beside the test itself one a guard metric: is the newer of the two proved worse there?
+    Beside the test itself one a guard metric: is the newer of the two proved worse there? And in a
+    rollback's the sum of what the champion saves over the one before it: what its retraining gained.
     """
 
-    def __init__(self, challenger: str, role: Role, problem: Problem) -> None:
+    def __init__(self, challenger: str, role: Role, problem: Problem, against: str = "") -> None:
         self.challenger = challenger
         self.role = role
+        self.against = against
+        self._savings = Savings() if role == "rollback" else None
+        self._horizon = problem.promotion.watch_after
         self._metric = problem.metric
         self._gate = Gate(gate_rule(problem, role))
         self._guards: dict[str, Gate] = {
@@ -73,6 +80,20 @@ class Contest:
             for metric, gate in self._guards.items()
         }
 
+    def gain(self) -> dict[str, Any] | None:
+        """What `version`, the champion, saved so far `over` the one before it, of `horizon` events at
+        most; None unless one is watched.
+        """
+        if self._savings is None:
+            return None
+        return {
+            "version": self.against,
+            "over": self.challenger,
+            "metric": self._metric,
+            "horizon": self._horizon,
+            **self._savings.as_dict(),
+        }
+
     def restart(self) -> bool:
         """The world has changed: pairs count anew. True if there were any."""
         before = self.state.restarts
@@ -90,19 +111,26 @@ class Contest:
         losses = _losses(self._metric, outcome, champion, self.challenger)
         if losses is None:
             return False
+        if self._savings is not None:
+            self._savings.add(before=losses[1], now=losses[0])
         self._gate.update(*(losses[::-1] if self.role == "canary" else losses))
         return True
 
     def save(self) -> SavedContest:
         """The state."""
         guards = {metric: _packed(guard) for metric, guard in self._guards.items()}
-        return SavedContest(self.challenger, self.role, _packed(self._gate), guards)
+        savings = b"" if self._savings is None else self._savings.dump()
+        return SavedContest(
+            self.challenger, self.role, _packed(self._gate), guards, self.against, savings
+        )
 
     @classmethod
     def load(cls, saved: SavedContest, problem: Problem) -> "Contest":
         """The contest that `save` wrote."""
-        contest = cls(saved.challenger, saved.role, problem)
+        contest = cls(saved.challenger, saved.role, problem, saved.against)
         _unpack(contest._gate, saved.gate)
+        if saved.savings:
+            contest._savings = Savings.load(saved.savings)
         for metric, guard in contest._guards.items():
             if metric in saved.guards:
                 _unpack(guard, saved.guards[metric])

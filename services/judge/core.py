@@ -1,14 +1,15 @@
-"""Outcomes in, decisions on models out."""
+"""Outcomes in, decisions on models and accounts of jobs out."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.judge.accounts import Accounts
 from services.judge.contest import Contest, summary
 from services.judge.standing import JUDGE, Standing
 from shared.errors import Reject
-from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES, REJECTED
-from shared.messages.types import Alert, Control, ModelEvent, Outcome
+from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, OUTCOMES, REJECTED
+from shared.messages.types import Alert, Control, Job, ModelEvent, Outcome
 from shared.problem.spec import Problem
 from shared.registry.decisions import Sign
 from shared.rejecting import rejected
@@ -32,29 +33,45 @@ class Judge:
         self._problem = problem
         self._policy = problem.promotion
         self._standing = Standing(problem, sign)
+        self._accounts = Accounts(problem, sign)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See the class."""
         for record in records:
             try:
-                events = list(self._events(record))
+                decided = list(self._decided(record))
             except Reject as why:
                 if record.stream is not CONTROL:
                     raise
                 yield Out(REJECTED, rejected(record, self._problem.name, why), record)
                 continue
-            for event in events:
-                yield Out(MODELS, event, record, event.model)
+            for made in decided:
+                if isinstance(made, Job):
+                    yield Out(JOBS, made, record, made.job)
+                else:
+                    yield Out(MODELS, made, record, made.model)
 
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
-        """One small entry, and one a contest that had new pairs."""
-        return self._standing.changes()
+        """One small entry, one for the accounts if they moved, and one a contest that had new pairs."""
+        yield from self._standing.changes()
+        yield from self._accounts.changes()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """See the stage port."""
         self._standing.restore(entries)
+        self._accounts.restore(entries)
 
-    def _events(self, record: Record) -> Iterator[ModelEvent]:
+    def _decided(self, record: Record) -> Iterator[ModelEvent | Job]:
+        """Each step, and behind it the account that it closes."""
+        if record.stream is JOBS:
+            yield from self._accounts.verdict(record.value)
+            return
+        for event in self._events(record):
+            yield event
+            if isinstance(event, ModelEvent):
+                yield from self._accounts.step(event)
+
+    def _events(self, record: Record) -> Iterator[ModelEvent | Job]:
         if record.stream is OUTCOMES:
             return self._outcome(record.value)
         if record.stream is MODELS:
@@ -129,7 +146,7 @@ class Judge:
         else:
             yield from standing.advance(contest, "found no worse as a canary, ", JUDGE, at)
 
-    def _model(self, event: Any) -> Iterator[ModelEvent]:
+    def _model(self, event: Any) -> Iterator[ModelEvent | Job]:
         """What others say: a new shadow, the first champion, a refused artefact."""
         live = self._standing.live
         if not isinstance(event, ModelEvent) or event.by not in OTHERS:
@@ -137,6 +154,8 @@ class Judge:
         if event.state != "snapshot" and not live.allows(event.model, event.state):
             return
         live.apply(event)
+        watched = self._standing.contests.get(event.model)
+        yield from self._accounts.step(event, None if watched is None else watched.gain())
         if event.state == "shadow":
             yield from self._make_room(event)
             self._standing.begin(event.model, "promotion")

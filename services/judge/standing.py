@@ -8,6 +8,7 @@ import msgspec
 
 from services.judge.contest import Contest, Role, SavedContest, summary
 from shared.errors import Reject
+from shared.evaluation.savings import Savings
 from shared.messages.types import ModelEvent
 from shared.problem.spec import Problem
 from shared.registry.decisions import Sign, sealed
@@ -17,6 +18,8 @@ Next = Literal["proposed", "canary", "champion", "rejected", "retired"]
 Ending = Literal["rejected", "retired"]
 Evidence = Mapping[str, Any]
 JUDGE = "judge"
+GAIN = "gain"
+"""The evidence of what a champion saved over the one before it."""
 MOST_ALERTS = 100
 """Episodes that are remembered, so that an update of one does not count again."""
 
@@ -62,7 +65,7 @@ class Standing:
 
     def begin(self, name: str, role: Role) -> None:
         """A fresh contest of `name` against the champion."""
-        self.contests[name] = Contest(name, role, self._problem)
+        self.contests[name] = Contest(name, role, self._problem, self.live.champion or "")
         self._dirty.add(name)
 
     def touch(self, name: str) -> None:
@@ -119,7 +122,7 @@ class Standing:
     ) -> Iterator[ModelEvent]:
         """`contest.challenger` becomes champion; the replaced one is watched, or out if it failed."""
         name, before = contest.challenger, self.live.champion
-        yield self._step(name, "champion", reason, by, at, more or self.evidence(contest))
+        yield self._step(name, "champion", reason, by, at, self.evidence(contest, more))
         ways_back = [c for c in self.contests.values() if c.role == "rollback"]
         for other in ways_back:
             if other is not contest:
@@ -136,7 +139,8 @@ class Standing:
         elif self._policy.watch_after > 0:
             self.begin(before, "rollback")
         else:
-            yield from self.end(before, "retired", f"replaced by {name}", by, at)
+            unknown = {"version": name, "over": before, "horizon": 0, **Savings().as_dict()}
+            yield from self.end(before, "retired", f"replaced by {name}", by, at, {GAIN: unknown})
 
     def end(
         self,
@@ -149,15 +153,24 @@ class Standing:
     ) -> Iterator[ModelEvent]:
         """`name` leaves the pool. Its contest is the evidence, `more` takes its place."""
         contest = self.contests.get(name)
-        evidence = more or ({} if contest is None else self.evidence(contest))
+        evidence = (more or {}) if contest is None else self.evidence(contest, more)
         self.drop(name)
         if self.live.allows(name, state):
             yield self._step(name, state, reason, by, at, evidence)
 
-    def evidence(self, contest: Contest) -> dict[str, Any]:
-        """What a decision on it rests on."""
+    def evidence(self, contest: Contest, more: Evidence | None = None) -> dict[str, Any]:
+        """What a decision on it rests on; `more` takes the place of the test. With it, what the
+        champion that it watched has gained.
+        """
+        gain = contest.gain()
         return {
-            "against": self.live.champion,
+            **(more or self._tested(contest)),
+            **({} if gain is None else {GAIN: gain}),
+        }
+
+    def _tested(self, contest: Contest) -> dict[str, Any]:
+        return {
+            "against": contest.against or self.live.champion,
             "role": contest.role,
             "metric": self._problem.metric,
             **contest.state.as_dict(),

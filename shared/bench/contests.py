@@ -13,7 +13,8 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
-from shared.evaluation.gate import BETS, BLOCKS, EVERY, LOG_CAP, MIN_BLOCKS, GateRule
+from shared.evaluation.gate import BETS, EVERY, LOG_CAP, GateRule
+from shared.evaluation.tally import BLOCKS, MIN_BLOCKS
 from shared.models.port import F64
 
 I64 = npt.NDArray[np.int64]

@@ -28,10 +28,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from shared.evaluation.tally import Tally
+
 BETS = (0.02, 0.06, 0.18, 0.54)
 EVERY = 32
-BLOCKS = (8, 32, 128, 512)
-MIN_BLOCKS = 16
 SCALE_PAIRS = 256
 SCALE_QUANTILE = 0.95
 TIGHTEST_AT = 2_000
@@ -109,23 +109,18 @@ class Gate:
         self.state = self._look()
 
     def _begin(self, log_for: float, log_against: float) -> None:
-        self._n = 0
-        self._sum = 0.0
-        self._squares = 0.0
+        self._pairs = Tally()
         self._for = [log_for] * len(BETS)
         self._against = [log_against] * len(BETS)
-        self._open = [0.0] * len(BLOCKS)
-        self._block_sums = [0.0] * len(BLOCKS)
-        self._block_squares = [0.0] * len(BLOCKS)
 
     def restart(self) -> GateState:
         """Pairs from here on are another world's. Nothing happens before the first or after the end.
 
         `least_pairs` counts anew, `most_pairs` goes on counting.
         """
-        if self._n and self.state.decision == "continue":
+        if self._pairs.n and self.state.decision == "continue":
             self._restarts += 1
-            self._before += self._n
+            self._before += self._pairs.n
             self._begin(debt(self._for), debt(self._against))
             self.state = self._look()
         return self.state
@@ -139,7 +134,7 @@ class Gate:
             self._find_scale(d)
             return self.state
         self._take(min(max(d / self._scale, -1.0), 1.0))
-        if self._n % EVERY == 0:
+        if self._pairs.n % EVERY == 0:
             self.state = self._look()
         return self.state
 
@@ -151,45 +146,22 @@ class Gate:
             self._first = []
 
     def _take(self, d: float) -> None:
-        self._n += 1
-        self._sum += d
-        self._squares += d * d
+        self._pairs.add(d)
         gain, loss = d - self.rule.margin, self.rule.delta - d
         for i, bet in enumerate(BETS):
             self._for[i] += log1p(bet * gain)
             self._against[i] += log1p(bet * loss)
-        for i, size in enumerate(BLOCKS):
-            self._open[i] += d
-            if self._n % size == 0:
-                mean = self._open[i] / size
-                self._block_sums[i] += mean
-                self._block_squares[i] += mean * mean
-                self._open[i] = 0.0
-
-    def _variance(self) -> float:
-        mean = self._sum / self._n
-        return max(self._squares / self._n - mean * mean, 1e-9)
-
-    def _kappa(self) -> float:
-        worst = 1.0
-        for i, size in enumerate(BLOCKS):
-            k = self._n // size
-            if k >= MIN_BLOCKS:
-                between = self._block_squares[i] - self._block_sums[i] ** 2 / k
-                worst = max(worst, size * between / (k - 1) / self._variance())
-        return worst
 
     def _look(self) -> GateState:
-        n, rule = self._n, self.rule
+        n, rule = self._pairs.n, self.rule
         past = (self._restarts, self._before)
         if n == 0:
             k, futile = evidence(self._for, 1.0), evidence(self._against, 1.0)
             return GateState(
                 "continue", "", 0, 0.0, -inf, inf, k, futile, 1.0, self._scale, rule, *past
             )
-        kappa = self._kappa()
-        mean = self._sum / n
-        half = half_width(n / kappa, self._variance(), rule.alpha)
+        kappa, mean = self._pairs.kappa, self._pairs.mean
+        half = half_width(n / kappa, self._pairs.variance, rule.alpha)
         k, futile = evidence(self._for, kappa), evidence(self._against, kappa)
         decision, reason = self._decide(k, futile, mean + half)
         low, high, unit = mean - half, mean + half, self._scale
@@ -200,22 +172,22 @@ class Gate:
 
     def _decide(self, k: float, futile: float, high: float) -> tuple[Decision, str]:
         rule = self.rule
-        if k >= 1 / rule.alpha and self._n >= rule.least_pairs:
+        if k >= 1 / rule.alpha and self._pairs.n >= rule.least_pairs:
             return VERDICTS[1]
-        if futile >= 1 / rule.beta and self._n >= rule.least_pairs:
+        if futile >= 1 / rule.beta and self._pairs.n >= rule.least_pairs:
             return VERDICTS[2] if high < 0 else VERDICTS[3]
-        return VERDICTS[4] if self._before + self._n >= rule.most_pairs else VERDICTS[0]
+        return VERDICTS[4] if self._before + self._pairs.n >= rule.most_pairs else VERDICTS[0]
 
     def snapshot(self) -> dict[str, npt.NDArray[np.generic]]:
         """The state as arrays; the rule is not in them."""
-        numbers = [self._sum, self._squares, self._scale, *self._for, *self._against]
-        numbers += [*self._open, *self._block_sums, *self._block_squares]
+        total, squares, *blocks = self._pairs.numbers()
+        numbers = [total, squares, self._scale, *self._for, *self._against, *blocks]
         s = self.state
         look = [s.mean_gain, s.low, s.high, s.e_value, s.e_futility, s.kappa, s.scale]
         verdict = VERDICTS.index((s.decision, s.reason))
         return {
             "counts": np.array(
-                [self._n, s.pairs, verdict, self._restarts, self._before], np.int64
+                [self._pairs.n, s.pairs, verdict, self._restarts, self._before], np.int64
             ),
             "numbers": np.array(numbers),
             "look": np.array(look),
@@ -225,11 +197,12 @@ class Gate:
     def restore(self, arrays: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Continue exactly; the rule must be the one that the snapshot was made under."""
         counts: list[int] = arrays["counts"].astype(np.int64).tolist()
-        self._n, pairs, verdict, self._restarts, self._before = [*counts, 0, 0][:5]
+        n, pairs, verdict, self._restarts, self._before = [*counts, 0, 0][:5]
         numbers: list[float] = arrays["numbers"].astype(np.float64).tolist()
-        self._sum, self._squares, self._scale = numbers[:3]
-        groups = [numbers[3 + 4 * i : 7 + 4 * i] for i in range(5)]
-        self._for, self._against, self._open, self._block_sums, self._block_squares = groups
+        total, squares, self._scale, *rest = numbers
+        k = len(BETS)
+        self._for, self._against, blocks = rest[:k], rest[k : 2 * k], rest[2 * k :]
+        self._pairs = Tally.of(n, [total, squares, *blocks])
         self._first = arrays["first"].astype(np.float64).tolist()
         decision, reason = VERDICTS[verdict]
         mean, low, high, k, futile, kappa, scale = arrays["look"].astype(np.float64).tolist()

@@ -202,13 +202,14 @@ class Job(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     """One retraining job; records of the same `job` id are its history.
 
     `start`/`end` are offsets of `outcomes` (end excluded): the dataset. `effective` is the outcome
-    count at which the result takes effect in an embedded replay (DESIGN section 5). `signature`: on
-    verdicts, as on a model's step.
+    count at which the result takes effect in an embedded replay (DESIGN section 5). `settled`: what the
+    job gained and its price are known (`evidence`). `signature`: on verdicts and accounts, as on a
+    model's step.
     """
 
     job: str
     state: Literal[
-        "requested", "running", "trained", "accepted", "rejected", "failed", "cancelled"
+        "requested", "running", "trained", "accepted", "rejected", "failed", "cancelled", "settled"
     ]
     reason: str
     trigger: str

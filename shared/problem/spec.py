@@ -48,6 +48,7 @@ from shared.problem.triggers import (
     OnVolume,
     OnVotes,
     Trigger,
+    fit_prices,
 )
 
 __all__ = [
@@ -173,10 +174,18 @@ class Retraining(Part):
     """A candidate is given only the features that tell something of the label; of those that it is
     given this share at most is expected to tell nothing (Benjamini and Hochberg, 1995). None: all
     features, or 0.05 where some are made up (`kind: auto`)."""
+    fit_price: float | None = Field(None, gt=0)
+    """What a fit may cost, in the metric's loss (for accuracy in errors): what a job gained is set
+    against it. None: the `fit_price` of the trigger `cost`, where there is one."""
     keep_estimator: bool = False
     """Beside the arrays that are served, keep scikit-learn's own object of each accepted model (skops),
     for use elsewhere; a second of CPU a job."""
     budget: Budget = Budget()
+
+    @property
+    def price(self) -> float | None:
+        """Of one fit, in the metric's loss; None: nobody has said it."""
+        return self.fit_price or next(fit_prices(self.triggers), None)
 
 
 class Acceptance(Part):

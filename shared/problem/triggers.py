@@ -1,5 +1,6 @@
 """What asks for a retraining; the policies behind it: `shared/evaluation/retraining`."""
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -74,3 +75,12 @@ class OnVotes(Part):
 Trigger = Annotated[
     OnDrift | OnVolume | OnSchedule | OnPerformance | OnCost | OnVotes, Field(discriminator="on")
 ]
+
+
+def fit_prices(triggers: Iterable[Trigger]) -> Iterator[float]:
+    """What the triggers say of the price of a fit."""
+    for trigger in triggers:
+        if isinstance(trigger, OnCost):
+            yield trigger.fit_price
+        elif isinstance(trigger, OnVotes):
+            yield from fit_prices(trigger.among)

@@ -43,7 +43,8 @@ class Lifecycle:
 
 JOBS = Lifecycle(
     "jobs",
-    "One retraining job. The scheduler asks, the trainer answers; records are on `jobs`.",
+    "One retraining job. The scheduler asks, the trainer answers, the judge says what it gained; "
+    "records are on `jobs`.",
     {
         (START, "requested"): "a trigger fired",
         ("requested", "running"): "the trainer took it up",
@@ -53,6 +54,12 @@ JOBS = Lifecycle(
         ("running", "trained"): "candidates fitted, the best one chosen",
         ("trained", "accepted"): "better than the champion and every baseline on held-back rows",
         ("trained", "rejected"): "not better, with the evidence",
+        (
+            "accepted",
+            "settled",
+        ): "its version never became champion, or what it gained was measured",
+        ("rejected", "settled"): "gained nothing, at its price",
+        ("failed", "settled"): "gained nothing, at its price",
     },
 )
 MODELS = Lifecycle(

@@ -18,7 +18,7 @@ from shared.blobs.memory import MemoryBlobs
 from shared.log.memory import MemoryLog
 from shared.messages.codec import decode
 from shared.messages.labels import class_key
-from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS, RAW, Stream
+from shared.messages.streams import JOBS, MODELS, OUTCOMES, PREDICTIONS, RAW, Stream
 from shared.messages.types import Control, ModelEvent, Outcome, Prediction
 from shared.models.arrival import unpack_arrival, view_width
 from shared.models.artefact import anchor_from_bytes
@@ -100,6 +100,28 @@ def test_each_offset_has_one_live_version(undisturbed: Undisturbed) -> None:
     assert tried[-1] < live.index("v2")
     assert len(tried) <= 0.05 * len(live[: live.index("v2")])
     assert len({p.id for p in published}) == len(published)
+
+
+def test_what_the_job_gained_is_on_the_record_once(undisturbed: Undisturbed) -> None:
+    """Measured by hand: the labelled events that v2 answered, and what v1 said of them."""
+    streams = undisturbed.streams
+    jobs = [decode(JOBS, data) for data in streams[JOBS]]
+    (settled,) = [job for job in jobs if job.state == "settled"]
+    outcomes = [decode(OUTCOMES, data) for data in streams[OUTCOMES]]
+    back = next(
+        i for i, data in enumerate(streams[MODELS]) if decode(MODELS, data).state == "rejected"
+    )
+    until = decode(MODELS, streams[MODELS][back]).outcomes
+    watched = [o for o in outcomes[:until] if o.model == "v2" and o.champion is None]
+    now = sum(o.prediction != o.label for o in watched)
+    before = sum(o.shadow["v1"]["prediction"] != o.label for o in watched)
+    account = settled.evidence
+    assert (account["pairs"], account["lost"], account["lost_before"]) == (
+        len(watched),
+        now,
+        before,
+    )
+    assert account["gained"] == before - now
 
 
 def test_every_published_answer_is_that_of_the_version_it_states(undisturbed: Undisturbed) -> None:

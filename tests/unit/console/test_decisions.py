@@ -1,7 +1,9 @@
 """What the page shows of decisions: on the job's card, who decided what, and with which key."""
 
 from services.console.core import Board
+from services.console.gains import policy_rows
 from services.console.panels import job_cards, model_cards
+from services.console.story import story
 from shared.messages.streams import JOBS, MODELS
 from shared.messages.types import Job, ModelEvent
 from shared.registry.decisions import sealed
@@ -47,3 +49,27 @@ def test_who_is_out_can_neither_be_promoted_nor_taken_back() -> None:
     gone = {card.name: card for card in model_cards(told())}["v2"]
     assert (gone.role, gone.can_promote, gone.can_roll_back) == ("rejected", False, False)
     assert gone.evidence
+
+
+def test_what_a_job_gained_stands_beside_its_verdict_and_is_counted_once() -> None:
+    board = told()
+    account = {"verdict": "accepted", "metric": "accuracy", "gained": 58.0, "low": 12.0, "high": 104.0,
+               "pairs": 2_000, "price": 50.0, "net": 8.0, "fit_seconds": 2.0}  # fmt: skip
+    settled = Job(job="job-0001", state="settled", reason="saved 58 errors", trigger="drift",
+                  time=START, model="v2", evidence=account)  # fmt: skip
+    open_before = job_cards(board)[0].gain
+    list(board.handle([Record(JOBS, settled), Record(JOBS, settled)]))
+    (card,) = job_cards(board)
+    assert "known when v2" in open_before
+    assert (card.state, card.gain, card.gain_tone) == ("accepted", "saved 58 errors", "good")
+    assert card.life[-1].state == "settled"
+    (row,) = policy_rows(board)
+    assert (row.policy, row.jobs, row.gained, row.between) == ("drift", "1", "+58", "+12 to +104")
+    assert (row.price, row.net) == ("50", "+8")
+    assert [h.text for h in story(board) if h.key == "job-0001:settled"] == ["saved 58 errors"]
+    (job,) = board.summary()["jobs"]
+    assert (job["state"], job["gain"]["net"]) == ("accepted", 8)
+    assert board.summary()["policies"][0]["net"] == 8
+    again = Board(problem())
+    again.restore({key: data for key, data in board.changes() if data is not None})
+    assert again.summary() == board.summary()
