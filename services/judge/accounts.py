@@ -107,16 +107,16 @@ class Accounts:
 
     def _settled(self, job: Job, at: datetime, gain: Mapping[str, Any] | None) -> Job:
         """The record. `net` is what was gained less the price, where both are known."""
-        gained = 0.0 if gain is None else gain["saved"]
-        known = gained is not None and self._price is not None
+        gained: float | None = 0.0 if gain is None else gain["saved"]
+        price = self._price
         account = {
             "verdict": job.state,
             "metric": self._metric,
             "gained": gained,
             **({} if gain is None else {k: v for k, v in gain.items() if k not in _ELSEWHERE}),
             "horizon": self._horizon,
-            "price": self._price,
-            "net": gained - self._price if known else None,
+            "price": price,
+            "net": None if gained is None or price is None else gained - price,
             "fit_seconds": job.evidence.get("fit_seconds"),
         }
         self._forget(job)
