@@ -49,7 +49,9 @@ def test_parquet_a_time_beyond_the_calendar_is_missing(tmp_path: Path) -> None:
 
 
 @given(bits=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=50))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None
+)
 def test_parquet_float32_is_the_shortest_number_that_reads_back(
     tmp_path: Path, bits: list[int]
 ) -> None:

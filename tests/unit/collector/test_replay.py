@@ -177,7 +177,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(shape=ROWS, delay=st.sampled_from([0, 1, 7, 60, 500]), tick=st.sampled_from([0, 10, 60]))
 def test_the_order_is_that_of_a_slow_sort(
     shape: list[tuple[int | None, int | None]], delay: int, tick: int

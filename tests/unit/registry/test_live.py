@@ -129,7 +129,9 @@ def test_the_tables_make_sense() -> None:
         assert reached == set(life.states)
         assert all(why for why in life.steps.values())
         assert "[*] -->" in life.diagram()
-    assert JOBS.after("accepted") == JOBS.after("rejected") == JOBS.after("failed") == ()
+    for verdict in ("accepted", "rejected", "failed"):
+        assert JOBS.after(verdict) == ("settled",)
+    assert JOBS.after("settled") == JOBS.after("cancelled") == ()
     assert ALERTS.after("resolved") == ()
     assert MODELS.after("retired") == ()
 
