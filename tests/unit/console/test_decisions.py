@@ -2,10 +2,13 @@
 
 from services.console.core import Board
 from services.console.gains import policy_rows
+from services.console.pages import Pages
 from services.console.panels import job_cards, model_cards
+from services.console.snapshot import view_of
 from services.console.story import story
 from shared.messages.streams import JOBS, MODELS
 from shared.messages.types import Job, ModelEvent
+from shared.problem.spec import Retraining
 from shared.registry.decisions import sealed
 from shared.stage import Record
 from tests.kit.recorded import KEY
@@ -70,6 +73,12 @@ def test_what_a_job_gained_stands_beside_its_verdict_and_is_counted_once() -> No
     (job,) = board.summary()["jobs"]
     assert (job["state"], job["gain"]["net"]) == ("accepted", 8)
     assert board.summary()["policies"][0]["net"] == 8
+    for price, told_of in ((None, "No price of a fit is declared"), (50.0, "Price: 50 a fit")):
+        spec = board.problem.model_copy(update={"retraining": Retraining(fit_price=price)})
+        html = Pages(spec, "t").panels(view_of(board), "here")["jobs"]
+        assert told_of in html
+        assert "What it gained:</strong> saved 58 errors" in html
+        assert '<th scope="row">drift</th>' in html
     again = Board(problem())
     again.restore({key: data for key, data in board.changes() if data is not None})
     assert again.summary() == board.summary()
