@@ -8,6 +8,7 @@ from shared.problem.spec import (
     FieldSpec,
     OnCost,
     OnDrift,
+    OnGrowth,
     OnPerformance,
     OnSchedule,
     OnVolume,
@@ -30,6 +31,11 @@ def _trigger(trigger: Trigger, metric: str) -> str:
         )
     if isinstance(trigger, OnVolume):
         return f"every {count(trigger.outcomes)} outcomes"
+    if isinstance(trigger, OnGrowth):
+        return (
+            f"at {count(trigger.first)} outcomes, then whenever there are {trigger.by:g} times as many "
+            f"as the last time, after {count(trigger.most)} new ones at the latest"
+        )
     if isinstance(trigger, OnSchedule):
         return f"the schedule {trigger.cron} ({trigger.zone})"
     if isinstance(trigger, OnPerformance):

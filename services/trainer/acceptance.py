@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from services.trainer.trials import PARITY
 from shared.errors import UntrustedArtefact
+from shared.models.anchors import seen_by
 from shared.models.artefact import anchor_from_bytes
 from shared.models.port import Anchor
 from shared.problem.spec import Acceptance
@@ -16,13 +17,14 @@ F64 = npt.NDArray[np.float64]
 
 
 def rehearsed(
-    artefact: bytes, x: F64, width: int, limits: Acceptance, cpu_s: Callable[[], float]
+    artefact: bytes, x: F64, view: F64, width: int, limits: Acceptance, cpu_s: Callable[[], float]
 ) -> tuple[dict[str, Any], str]:
     """Evidence for the board, and why it cannot serve (empty: it can).
 
-    The bytes are opened as the scorer opens them; the served inputs `x` [n, d] are scored in one
-    block, once more, and one by one, as a slow stream would. It must give `width` finite numbers each
-    time, the same for the same input, within the limits on CPU time (`cpu_s` counts it) and memory.
+    The bytes are opened as the scorer opens them; the served inputs `x` [n, d], or their `view` [n, W]
+    where it sees that, are scored in one block, once more, and one by one, as a slow stream would. It
+    must give `width` finite numbers each time, the same for the same input, within the limits on CPU
+    time (`cpu_s` counts it) and memory.
     """
     try:
         anchor = anchor_from_bytes(artefact)
@@ -35,6 +37,7 @@ def rehearsed(
             f"it takes {size_mb:.1f} MB in every scorer; acceptance.max_model_mb allows "
             f"{limits.max_model_mb:g}"
         )
+    x = seen_by(anchor, x, view)
     block = anchor.predict_many(x)  # compiles, too
     singly, took_s = _singly(anchor, x, cpu_s)
     evidence["one_row_seconds"] = took_s

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from services.trainer.selection import kept
 from shared.errors import Reject
 from shared.messages.labels import class_key
 from shared.messages.types import Outcome, Value
+from shared.models.arrival import unpack_arrival, view_width
 from shared.models.rows import matrix
 from shared.models.said import Said, unpack_many
 from shared.problem.spec import Selection
@@ -51,13 +53,15 @@ class Shape:
 class Dataset:
     """n rows in event order.
 
-    `x` [n, d]; `y` class indices or numbers; `said` [n, E, K] what the base experts and `anchors` said
-    then; `published` [n, K] the champion's probabilities or [n, 1] its number; `answered` [n] the
-    class index that it published (-1: none). `at`/`known_at` seconds: event time, label arrival.
+    `x` [n, d]; `view` [n, W]: how the events looked when they came (`shared/models/arrival.py`); `y`
+    class indices or numbers; `said` [n, E, K] what the base experts and `anchors` said then;
+    `published` [n, K] the champion's probabilities or [n, 1] its number; `answered` [n] the class index
+    that it published (-1: none). `at`/`known_at` seconds: event time, label arrival.
     `left_out`: why rows are missing, with counts.
     """
 
     x: F64
+    view: F64
     y: Labels
     said: F32
     anchors: tuple[str, ...]
@@ -72,7 +76,7 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 of the content: which rows, what was known of them, what was said of them."""
         digest = sha256("\n".join(row.id for row in self.rows).encode())
-        for part in (self.x, self.y, self.said, self.published, self.at, self.known_at):
+        for part in (self.x, self.view, self.y, self.said, self.published, self.at, self.known_at):
             digest.update(np.ascontiguousarray(part).tobytes())
         return digest.hexdigest()
 
@@ -116,15 +120,16 @@ def build(
     rows = [rows[i] for i in kept(rows, most_rows, selection, seed, shape.regression)]
     at = np.array([_seconds(row.time) for row in rows])
     order = np.argsort(at, kind="stable")
-    blocks = list(_read([rows[i].said or "" for i in order], shape))
-    places = np.sort(np.concatenate([np.zeros(0, np.int64), *(places for places, _ in blocks)]))
+    blocks = list(_read([rows[i] for i in order], shape))
+    places = np.sort(np.concatenate([np.zeros(0, np.int64), *(block.places for block in blocks)]))
     left_out["unreadable expert answers"] = len(rows) - len(places)
     rows, at = [rows[i] for i in order[places]], at[order[places]]
     labelled = np.array([_seconds(row.labelled_at or row.time) for row in rows])
-    anchors = next((said.anchors for held, said in blocks if held[-1] == places[-1]), ())
+    anchors = next((b.said.anchors for b in blocks if b.places[-1] == places[-1]), ())
     published, answered = _published(rows, shape)
     return Dataset(
         x=matrix([row.features for row in rows], shape.features),
+        view=_views(blocks, places, shape),
         y=_targets(rows, shape),
         said=_experts(blocks, places, anchors, shape),
         anchors=anchors,
@@ -197,40 +202,53 @@ def _corrected(first: Outcome, last: Outcome) -> Outcome:
     return Outcome(**{**fields, "label": last.label, "labelled_at": last.labelled_at})
 
 
-def _read(texts: Sequence[str], shape: Shape) -> Iterator[tuple[I64, Said]]:
-    """What can be read, in blocks that list the same anchors and versions, with the rows' numbers.
+class _Block(NamedTuple):
+    """What was carried with some rows (their numbers), which list the same anchors and versions."""
 
-    A block that cannot be read as one is read row by row.
-    """
+    places: I64
+    said: Said
+    view: F32
+
+
+def _read(rows: Sequence[Outcome], shape: Shape) -> Iterator[_Block]:
+    """What can be read. A block that cannot be read as one is read row by row."""
     alike: dict[tuple[str, int], list[int]] = {}
-    for i, text in enumerate(texts):
+    for i, row in enumerate(rows):
+        text = row.said or ""
         alike.setdefault((text.partition("|")[0], len(text)), []).append(i)
     for places in alike.values():
         try:
-            yield _unpacked(texts, places, shape)
+            yield _unpacked(rows, places, shape)
         except Reject:
             for i in places if len(places) > 1 else ():
                 with suppress(Reject):
-                    yield _unpacked(texts, [i], shape)
+                    yield _unpacked(rows, [i], shape)
 
 
-def _unpacked(texts: Sequence[str], places: Sequence[int], shape: Shape) -> tuple[I64, Said]:
-    chosen = [texts[i] for i in places]
-    said = unpack_many(chosen, shape.n_base, shape.n_members, half=not shape.regression)
+def _unpacked(rows: Sequence[Outcome], places: Sequence[int], shape: Shape) -> _Block:
+    texts = [rows[i].said or "" for i in places]
+    said = unpack_many(texts, shape.n_base, shape.n_members, half=not shape.regression)
     if said.experts.shape[2] > shape.width:
         raise Reject("`said` holds more classes than there are", "said", "said")
-    return np.array(places), said
+    carried = [rows[i].arrival or "" for i in places]
+    arrival = unpack_arrival(carried, view_width(len(shape.features)))
+    return _Block(np.array(places), said, arrival.view)
 
 
-def _experts(
-    blocks: Sequence[tuple[I64, Said]], places: I64, anchors: tuple[str, ...], shape: Shape
-) -> F32:
+def _views(blocks: Sequence[_Block], places: I64, shape: Shape) -> F64:
+    out = np.empty((len(places), view_width(len(shape.features))))
+    for block in blocks:
+        out[np.searchsorted(places, block.places)] = block.view
+    return out
+
+
+def _experts(blocks: Sequence[_Block], places: I64, anchors: tuple[str, ...], shape: Shape) -> F32:
     """[n, E, K]. An anchor that did not exist yet says nothing (all classes alike, or the experts'
     mean), a class that was unknown then has probability 0: as in `Pool.learn_many`.
     """
     k = shape.width
     out = np.zeros((len(places), shape.n_base + len(anchors), k), np.float32)
-    for held, said in blocks:
+    for held, said, _ in blocks:
         rows, experts = np.searchsorted(places, held), said.experts
         base, known = experts[:, : shape.n_base], experts.shape[2]
         out[rows, : shape.n_base, :known] = base

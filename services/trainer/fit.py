@@ -11,7 +11,6 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from services.trainer.board import Race, board, reason
-from services.trainer.candidates import CANDIDATES
 from services.trainer.dataset import (
     Dataset,
     Shape,
@@ -27,12 +26,14 @@ from services.trainer.losses import METRICS, Answers, honesty
 from services.trainer.request import FitRequest, FitResult, failed, rows_of
 from services.trainer.search import Ask, asks, drive
 from services.trainer.slices import worst_slices
-from services.trainer.trials import Trial, Unfit, fitted, seed_of, served, try_out
+from services.trainer.trials import Trial, Unfit, fitted, given, seed_of, served, try_out
 from services.trainer.walk import Rehearsal, baseline_answers
 from shared.errors import UntrustedArtefact
 from shared.features.profile.reference import reference
 from shared.messages.types import Outcome, Value
+from shared.models.anchors import seen_by
 from shared.models.artefact import anchor_to_bytes
+from shared.models.candidates import CANDIDATES
 from shared.models.port import Anchor
 from shared.problem.expression import Formula
 from shared.problem.spec import Problem
@@ -118,10 +119,10 @@ class _Fit:
         if best.words is None:
             reasons = "; ".join(f"{trial.name}: {trial.problem}" for trial in trials)
             return failed(f"no candidate could be fitted ({reasons})")
-        x, y = self.data.x[self.plan.train], self.data.y[self.plan.train]
+        x, train = given(best.setup, self.data), self.plan.train
         try:
-            estimator = fitted(best.setup, best.seed, x, y, self.shape)
-            anchor = served(estimator, self.data.x, self.shape)
+            estimator = fitted(best.setup, best.seed, x[train], self.data.y[train], self.shape)
+            anchor = served(best.setup, estimator, x, self.shape)
         except Unfit as why:
             return failed(f"{best.name}, the best candidate, cannot be used: {why}")
         race = self._race(anchor, best)
@@ -186,7 +187,7 @@ class _Fit:
 
     def _race(self, anchor: Anchor, best: Trial) -> Race:
         data, shape, plan = self.data, self.shape, self.plan
-        said = anchor.predict_many(data.x)
+        said = anchor.predict_many(seen_by(anchor, data.x, data.view))
         y = data.y[plan.held]
         loss = self.metric.loss
         rules = {rule.name: self._rule(rule.expression) for rule in self.problem.evaluation.rules}

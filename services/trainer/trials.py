@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 
-from services.trainer.candidates import CANDIDATES, Estimator
 from services.trainer.dataset import Dataset, Labels, Shape, Split
 from services.trainer.losses import Answers, Metric
 from services.trainer.relevance import given_only, relevant
 from services.trainer.search import Ask, Setup
 from shared.models.anchors import anchor_from_sklearn
+from shared.models.candidates import CANDIDATES, Estimator
 from shared.models.packed import pack, unpack
 from shared.models.port import Anchor
 
@@ -93,14 +93,13 @@ def try_out(
     """Fit on the earlier rows of each fold, score on its later ones (labels that late are left out)."""
     blank = Trial(ask.setup, seed, ask.share)
     seen, unseen, words, early = [], [], [], np.zeros(0, np.int64)
+    x = given(ask.setup, data)
     try:
         for fold in folds:
             early = fold.train[len(fold.train) - math.ceil(len(fold.train) * ask.share) :]
-            estimator = fitted(ask.setup, seed, data.x[early], data.y[early], shape)
+            estimator = fitted(ask.setup, seed, x[early], data.y[early], shape)
             fresh = early[-len(fold.held) :]  # as many rows tell the gap to the later ones
-            then, later = (
-                library_answers(estimator, data.x[r], shape) for r in (fresh, fold.held)
-            )
+            then, later = (library_answers(estimator, x[r], shape) for r in (fresh, fold.held))
             seen.append(metric.loss(then, data.y[fresh]))
             unseen.append(metric.loss(later, data.y[fold.held]))
             words.append(later.mean)
@@ -113,8 +112,14 @@ def try_out(
     )  # fmt: skip
 
 
+def given(setup: Setup, data: Dataset) -> F64:
+    """What the candidate sees of the rows: their features, or their view."""
+    candidate = CANDIDATES.get(setup.family)
+    return data.view if candidate is not None and candidate.on_view else data.x
+
+
 def fitted(setup: Setup, seed: int, x: F64, y: Labels, shape: Shape) -> Estimator:
-    """The candidate `setup`, fitted.
+    """The candidate `setup`, fitted on what it is `given` of some rows.
 
     Raises:
         Unfit: there is no such candidate, or the library refuses these rows or settings.
@@ -147,14 +152,16 @@ def library_answers(estimator: Estimator, x: F64, shape: Shape) -> Answers:
     return Answers.of(mean)
 
 
-def served(estimator: Estimator, x: F64, shape: Shape) -> Anchor:
+def served(setup: Setup, estimator: Estimator, x: F64, shape: Shape) -> Anchor:
     """The served form, checked against the library on the newest rows of `x`, some with holes.
 
     Raises:
         Unfit: it cannot be carried over, or says something else.
     """
     try:
-        anchor = anchor_from_sklearn(estimator, () if shape.regression else range(shape.width))
+        on_view = CANDIDATES[setup.family].on_view
+        classes = () if shape.regression else range(shape.width)
+        anchor = anchor_from_sklearn(estimator, classes, on_view)
     except ValueError as error:
         raise Unfit(f"it cannot be served: {error}") from error
     rows = x[-PARITY_ROWS:].copy()

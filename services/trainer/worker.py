@@ -28,9 +28,11 @@ import numpy as np
 from services.trainer.journal import Directory
 from services.trainer.request import Answer, FitRequest, FitResult, Task, failed, rows_of
 from shared.durable import write_durably
-from shared.errors import HeadraceError
+from shared.errors import HeadraceError, Reject
 from shared.evaluation.baselines import replayed
 from shared.lean import later, without
+from shared.models.arrival import unpack_arrival, view_width
+from shared.models.port import F64
 from shared.models.port import Task as ModelTask
 from shared.models.prequential import compile_walk
 from shared.models.rows import matrix
@@ -154,15 +156,27 @@ def _checked(request: FitRequest, result: FitResult) -> FitResult:
     """What was accepted on held rows, on trial as the scorer would serve it."""
     if result.artefact is None:
         return result
-    rows = [outcome.features for outcome in rows_of(request.outcomes[-LATENCY_ROWS:])]
-    x = np.ascontiguousarray(matrix(rows, request.features))
+    x, view = _inputs(request)
     problem = Problem.model_validate_json(request.problem)
     width = 1 if problem.task == "regression" else max(2, len(result.classes))
-    evidence, why = rehearsed(result.artefact, x, width, problem.acceptance, time.process_time)
+    evidence, why = rehearsed(
+        result.artefact, x, view, width, problem.acceptance, time.process_time
+    )
     board = {**result.board, **evidence}
     if why:
         return FitResult(state="failed", reason=f"accepted, but {why}", board=board)
     return msgspec.structs.replace(result, board=board)
+
+
+def _inputs(request: FitRequest) -> tuple[F64, F64]:
+    """The newest events as they were served: their features, and their view where it is whole."""
+    rows, views = [], []
+    for outcome in rows_of(request.outcomes[-LATENCY_ROWS:]):
+        with suppress(Reject):
+            width = view_width(len(request.features))
+            views.append(unpack_arrival([outcome.arrival or ""], width).view)
+            rows.append(outcome.features)
+    return matrix(rows, request.features), np.concatenate(views).astype(np.float64)
 
 
 def _store(task: Task, result: FitResult) -> None:

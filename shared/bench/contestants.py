@@ -61,11 +61,18 @@ def contestants(stream: Stream, families: Sequence[str] = ()) -> list[Contestant
 def _ours() -> Iterator[Contestant]:
     yield Contestant(OURS, OURS, DEFAULTS, _headrace)
     yield Contestant(f"{OURS}-256", OURS, "256 events a call", _headrace, block=256)
+    yield Contestant(f"{OURS}-anchors", OURS, "with retrained anchors", _anchored)
 
 
 def _headrace(stream: Stream, seed: int) -> Callable[[], Learner]:
     make_ready(stream)
     return partial(HeadraceLearner, stream, seed)
+
+
+def _anchored(stream: Stream, seed: int) -> Callable[[], Learner]:
+    from shared.bench.anchored_learner import prepared  # scikit-learn takes a second to import
+
+    return prepared(stream, seed)
 
 
 def _baselines(constant: str) -> Iterator[Contestant]:

@@ -27,19 +27,19 @@ class HeadraceLearner(Learner):
     """The default pool. What was said of a row is kept until its label comes."""
 
     def __init__(self, stream: Stream, seed: int) -> None:
-        self._stream = stream
-        self._pool = Pool(
+        self.stream = stream
+        self.pool = Pool(
             task_of(stream), stream.x.shape[1], max(2, len(stream.classes)), seed=seed
         )
-        self._kept: deque[tuple[int, int, Scored]] = deque()
+        self.kept: deque[tuple[int, int, Scored]] = deque()
         self._intervals: list[F64] = []
 
     def predict_many(self, start: int, end: int) -> F64:
         """What the champion publishes."""
-        scored = self._pool.predict_many(self._stream.x[start:end])
-        self._kept.append((start, end, scored))
-        verdict = scored.by_version[self._pool.champion]
-        if self._stream.regression:
+        scored = self.pool.predict_many(self.stream.x[start:end])
+        self.kept.append((start, end, scored))
+        verdict = scored.by_version[self.pool.champion]
+        if self.stream.regression:
             none = np.full((end - start, 2), np.nan)
             self._intervals.append(none if verdict.interval is None else verdict.interval)
         return verdict.mean
@@ -47,19 +47,19 @@ class HeadraceLearner(Learner):
     def learn_many(self, start: int, end: int) -> None:
         """From what was said when the rows were predicted."""
         while start < end:
-            first, last, scored = self._kept[0]
+            first, last, scored = self.kept[0]
             until = min(end, last)
             part = slice(start - first, until - first)
-            self._pool.learn_many(
-                self._stream.x[start:until],
-                self._stream.y[start:until],
+            self.pool.learn_many(
+                self.stream.x[start:until],
+                self.stream.y[start:until],
                 scored.said[part],
                 {name: verdict.members[part] for name, verdict in scored.by_version.items()},
                 scored.arrival.of(part),
                 scored.layout,
             )
             if until == last:
-                self._kept.popleft()
+                self.kept.popleft()
             start = until
 
     def intervals(self) -> F64 | None:
@@ -68,4 +68,4 @@ class HeadraceLearner(Learner):
 
     def state_mb(self) -> float:
         """Of the whole pool."""
-        return sum(array.nbytes for array in self._pool.snapshot().values()) / 2**20
+        return sum(array.nbytes for array in self.pool.snapshot().values()) / 2**20

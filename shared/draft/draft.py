@@ -165,5 +165,8 @@ def _tail() -> list[str]:
         "",
         "retraining:",
         "  triggers:",
-        written.line("    - {on: drift}", "when an alert opens; or {on: volume, outcomes: 10000}"),
+        written.line("    - {on: drift}", "when an alert opens"),
+        written.line(
+            "    - {on: growth}", "and whenever there are twice as many labels as before"
+        ),
     ]

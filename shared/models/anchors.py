@@ -57,9 +57,21 @@ class ChosenAnchor:
         return cls(np.asarray(arrays["columns"], np.int64), anchor_of(kind, inner))
 
 
+class ViewAnchor(ChosenAnchor):
+    """An anchor that sees the view of the events (`arrival.py`) instead of their features."""
+
+    kind: ClassVar[str] = "view"
+
+
+def seen_by(anchor: Anchor, x: F64, view: F64) -> F64:
+    """What `anchor` is to be given of events: their features [n, d], or their view [n, W]."""
+    return view if isinstance(anchor, ViewAnchor) else x
+
+
 ANCHORS: Mapping[str, type[Anchor]] = {
     TreesAnchor.kind: TreesAnchor,
     ChosenAnchor.kind: ChosenAnchor,
+    ViewAnchor.kind: ViewAnchor,
     **{anchor.kind: anchor for anchor in _STANDARDISED},
 }
 
@@ -75,23 +87,31 @@ def anchor_of(kind: str, arrays: Arrays) -> Anchor:
     return ANCHORS[kind].restore(arrays)
 
 
-def anchor_from_sklearn(fitted: Any, classes: Sequence[Any] = ()) -> Anchor:
+def anchor_from_sklearn(fitted: Any, classes: Sequence[Any] = (), on_view: bool = False) -> Anchor:
     """The anchor of a fitted scikit-learn model: trees, or another model behind a scaler; before either
     a `ColumnTransformer` may pass some columns on, as they are.
 
-    `classes`: the pool's class labels, in the pool's order; empty in regression.
+    `classes`: the pool's class labels, in the pool's order; empty in regression. `on_view`: it was
+    fitted on the view of the events.
 
     Raises:
         ValueError: the model is of no kind that can be carried over exactly.
     """
+    model, columns = fitted, None
     if sklearn_name(fitted) == "Pipeline" and sklearn_name(fitted[0]) == "ColumnTransformer":
         ((_, what, columns),) = fitted[0].transformers
         if what != "passthrough":
             raise ValueError(f"a ColumnTransformer may only choose columns, not {what}")
-        return ChosenAnchor(
-            np.asarray(columns, np.int64), anchor_from_sklearn(fitted[-1], classes)
-        )
+        model = fitted[-1]
+    anchor = _whole(model, classes)
+    if on_view:
+        every = range(fitted.n_features_in_) if columns is None else columns
+        return ViewAnchor(np.asarray(every, np.int64), anchor)
+    return anchor if columns is None else ChosenAnchor(np.asarray(columns, np.int64), anchor)
+
+
+def _whole(model: Any, classes: Sequence[Any]) -> Anchor:
     for kind in _STANDARDISED:
-        if kind.takes(fitted):
-            return kind.from_sklearn(fitted, classes)
-    return TreesAnchor.from_sklearn(fitted, classes)
+        if kind.takes(model):
+            return kind.from_sklearn(model, classes)
+    return TreesAnchor.from_sklearn(model, classes)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from shared.models.anchors import anchor_of
+from shared.models.anchors import anchor_of, seen_by
 from shared.models.arrival import Arrivals
 from shared.models.gaps import Gaps
 from shared.models.naps import Naps
@@ -106,7 +106,7 @@ class Bank:
                 out[:, first : first + len(expert.names)] = nothing
             first += len(expert.names)
         for anchor in self.anchors.values():
-            said = anchor.predict_many(x)
+            said = anchor.predict_many(seen_by(anchor, x, rows.view))
             out[:, first, : said.shape[1]] = said
             out[:, first, said.shape[1] :] = 0.0
             first += 1

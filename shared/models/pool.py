@@ -26,6 +26,8 @@ from shared.models.port import (
 from shared.models.stacker import Stacker
 
 LAYOUTS_KEPT = 256
+MOST_ANCHORS = 4
+"""Anchors that a version hears at most, so that an event's cost does not grow with every retraining."""
 FORMAT = 1
 """Of snapshots; raise it with any change that an older version would read wrongly."""
 
@@ -192,7 +194,8 @@ class Pool:
             stacker.grow(self.bank.n_classes)
 
     def add_version(self, version: str, anchors: Mapping[str, Anchor]) -> None:
-        """A challenger: a fork of the champion that also hears `anchors`.
+        """A challenger: a fork of the champion that also hears `anchors`; of those that the champion
+        hears the newest only, so that there are `MOST_ANCHORS` in all.
 
         Raises:
             ValueError: the version, or a column of an anchor's name, exists already.
@@ -202,7 +205,10 @@ class Pool:
         for name, anchor in anchors.items():
             self.bank.add_anchor(name, anchor)
         champion = self.versions[self.champion]
-        self.versions[version] = champion.fork((*champion.names, *anchors))
+        names = (*champion.names, *anchors)
+        heard = [name for name in names if name in self.bank.anchors]
+        old = heard[:-MOST_ANCHORS]
+        self.versions[version] = champion.fork([name for name in names if name not in old])
         self._relaid()
 
     def drop_version(self, version: str) -> None:

@@ -21,7 +21,7 @@ _EXAMPLES: Mapping[str, str] = {
     "label.field": "`field: rises`: the column that holds the truth",
     "type": "`type: number` (or integer, boolean, category, text, time)",
     "kind": "`kind: lags` (or calendar, window, expression)",
-    "on": "`on: drift` (or volume, schedule)",
+    "on": "`on: drift` (or volume, growth, schedule)",
     "cron": '`cron: "0 3 * * 1"` (minute hour day month weekday)',
     "formula": "`formula: price - price_lag_1`",
     "expression": "`expression: price > 0`",

@@ -18,7 +18,7 @@ Space = Mapping[str, tuple[Setting, ...]]
 """The settings of a family by the estimator's own names, each with its values."""
 
 _STRENGTH = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-FAMILIES: Mapping[str, Space] = {
+_FAMILIES: Mapping[str, Space] = {
     "logistic": {"strength": _STRENGTH},
     "ridge": {"strength": _STRENGTH},
     "tree": {"max_leaf_nodes": (8, 16, 32, 64, 128), "min_samples_leaf": (5, 10, 20, 50, 100)},
@@ -42,8 +42,11 @@ FAMILIES: Mapping[str, Space] = {
     "neighbours": {"n_neighbors": (5, 10, 20, 40, 80, 160)},
     "naive_bayes": {"var_smoothing": (1e-9, 1e-6, 1e-4, 1e-2, 1e-1)},
 }
+ON_VIEW = "view-"
+"""Before a family's name: it is given the view of the events (docs/LEARNING.md), not their features."""
+FAMILIES = {**_FAMILIES, **{f"{ON_VIEW}{name}": space for name, space in _FAMILIES.items()}}
 """The names in `retraining.candidates`, and what a search may set of each."""
-ONLY_CLASSES = frozenset({"naive_bayes"})
+ONLY_CLASSES = frozenset({"naive_bayes", f"{ON_VIEW}naive_bayes"})
 """Families that cannot predict numbers."""
 
 

@@ -43,6 +43,7 @@ from shared.problem.selection import Selection
 from shared.problem.triggers import (
     OnCost,
     OnDrift,
+    OnGrowth,
     OnPerformance,
     OnSchedule,
     OnVolume,
@@ -70,6 +71,7 @@ __all__ = [
     "Name",
     "OnCost",
     "OnDrift",
+    "OnGrowth",
     "OnPerformance",
     "OnSchedule",
     "OnVolume",
@@ -165,9 +167,9 @@ class Retraining(Part):
     """A request with fewer outcomes than this is not made."""
     since_drift: bool = False
     """Leave out what lies before the newest page (if `minimum` rows remain)."""
-    candidates: list[str] = Field(["logistic", "boosting", "forest"])
+    candidates: list[str] = Field(["logistic", "boosting", "forest", "view-boosting"])
     """Families that are tried at their defaults: logistic, ridge, tree, forest, boosting, svm,
-    neural_net, neighbours, naive_bayes."""
+    neural_net, neighbours, naive_bayes; with `view-` before the name on the view of the events."""
     search: SearchSpec | None = None
     """None: only the defaults."""
     false_discovery: float | None = Field(None, gt=0.0, lt=1.0)

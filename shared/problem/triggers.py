@@ -26,6 +26,17 @@ class OnVolume(Part):
     outcomes: int = Field(ge=10)
 
 
+class OnGrowth(Part):
+    """Retrain at `first` outcomes, then whenever there are `by` times as many as the last time, after
+    `most` new ones at the latest. All fits together cost a few times what one on all rows costs.
+    """
+
+    on: Literal["growth"]
+    first: int = Field(500, ge=50)
+    by: float = Field(2.0, gt=1.0)
+    most: int = Field(10_000, ge=10)
+
+
 class OnSchedule(Part):
     """Retrain by a crontab expression, in event time in a replay, in wall time live."""
 
@@ -59,7 +70,8 @@ class OnCost(Part):
 
 
 SingleTrigger = Annotated[
-    OnDrift | OnVolume | OnSchedule | OnPerformance | OnCost, Field(discriminator="on")
+    OnDrift | OnVolume | OnGrowth | OnSchedule | OnPerformance | OnCost,
+    Field(discriminator="on"),
 ]
 
 
@@ -73,7 +85,8 @@ class OnVotes(Part):
 
 
 Trigger = Annotated[
-    OnDrift | OnVolume | OnSchedule | OnPerformance | OnCost | OnVotes, Field(discriminator="on")
+    OnDrift | OnVolume | OnGrowth | OnSchedule | OnPerformance | OnCost | OnVotes,
+    Field(discriminator="on"),
 ]
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.trainer.candidates import CANDIDATES
 from shared.errors import UntrustedArtefact
 from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS
 from shared.messages.types import Control, ModelEvent
 from shared.models.anchors import anchor_from_sklearn, anchor_of
 from shared.models.artefact import anchor_from_bytes, anchor_to_bytes
+from shared.models.candidates import CANDIDATES
 from shared.models.linear_anchor import LinearAnchor
 from shared.problem.spec import Canary
 from shared.registry.decisions import signed_by

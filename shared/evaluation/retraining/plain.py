@@ -1,13 +1,14 @@
 """Policies that look at one thing: the count of outcomes, the calendar, alerts, the mean loss."""
 
 from datetime import datetime
+from math import ceil
 
 import msgspec
 
 from shared.evaluation.retraining.port import Policy, Wish
 from shared.messages.types import Alert
 from shared.problem.cron import next_after
-from shared.problem.triggers import OnDrift, OnPerformance, OnSchedule, OnVolume
+from shared.problem.triggers import OnDrift, OnGrowth, OnPerformance, OnSchedule, OnVolume
 
 MOST_ALERTS = 100
 
@@ -29,6 +30,23 @@ class Volume(Policy):
             return None
         self.moment.last = at
         return Wish(at, "volume", f"{self._every:,} new outcomes since the last look")
+
+
+class Growth(Policy):
+    """At ever longer distances, while there is ever more to learn from."""
+
+    def __init__(self, spec: OnGrowth) -> None:
+        self._spec = spec
+        self.moment = _Volume()
+
+    def outcome(self, at: int, loss: float | None) -> Wish | None:
+        """See the port."""
+        spec, last = self._spec, self.moment.last
+        if at < (min(ceil(last * spec.by), last + spec.most) if last else spec.first):
+            return None
+        self.moment.last = at
+        before = f"{last:,} when a fit was last asked for" if last else "no fit was asked for yet"
+        return Wish(at, "growth", f"there are {at:,} outcomes, {before}")
 
 
 class _Schedule(msgspec.Struct):

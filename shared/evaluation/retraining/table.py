@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 from shared.evaluation.retraining.cost import Cost
-from shared.evaluation.retraining.plain import Drift, Performance, Schedule, Volume
+from shared.evaluation.retraining.plain import Drift, Growth, Performance, Schedule, Volume
 from shared.evaluation.retraining.port import Policy
 from shared.evaluation.retraining.votes import Votes
 from shared.problem.triggers import (
     OnCost,
     OnDrift,
+    OnGrowth,
     OnPerformance,
     OnSchedule,
     OnVolume,
@@ -19,6 +20,7 @@ from shared.problem.triggers import (
 
 _POLICIES: dict[type, Callable[[Any], Policy]] = {
     OnVolume: Volume,
+    OnGrowth: Growth,
     OnSchedule: Schedule,
     OnDrift: Drift,
     OnPerformance: Performance,

@@ -1,10 +1,13 @@
 """The course: who knows which label when; the peers' adapters; the figures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.bench.anchored_learner import AnchoredLearner
 from shared.bench.contestants import contestants
 from shared.bench.course import Lap, Learner, go
 from shared.bench.headrace_learner import HeadraceLearner
@@ -56,6 +59,20 @@ def test_a_learner_that_takes_too_long_is_stopped() -> None:
 
     lap = go(Slow, a_stream(2_000), most_s=1e-6)
     assert 0 < len(lap.said) < 2_000
+
+
+def test_anchors_join_late_and_learn_from_no_label_that_had_not_come() -> None:
+    stream, delay, flipped = a_stream(1_060), 40, 600
+    told = {}
+    for name, y in (("true", stream.y), ("flipped", stream.y ^ (np.arange(1_060) >= flipped))):
+        made = AnchoredLearner(replace(stream, y=y), 1)
+        told[name] = go(lambda made=made: made, stream, delay).said  # type: ignore[misc]
+        if name == "true":
+            heard = list(made.pool.bank.anchors)
+    assert heard == ["boosting-500", "view-boosting-500"]  # the next ones join at label 1,200
+    known = flipped + delay + 1
+    assert np.array_equal(told["true"][:known], told["flipped"][:known])
+    assert not np.array_equal(told["true"][known:], told["flipped"][known:])
 
 
 @pytest.mark.parametrize("classes", [0, 2])

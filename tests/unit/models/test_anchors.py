@@ -22,9 +22,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from services.trainer.candidates import CANDIDATES
 from shared.errors import UntrustedArtefact
 from shared.models.anchors import anchor_from_sklearn, anchor_of
+from shared.models.candidates import CANDIDATES
 from shared.models.linear_anchor import LinearAnchor
 from shared.models.port import F64, Task
 from shared.models.trees_anchor import TreesAnchor

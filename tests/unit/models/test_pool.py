@@ -14,7 +14,7 @@ from shared.models.arrival import pack_arrival, unpack_arrival, view_width
 from shared.models.bank import Bank
 from shared.models.codec import from_bytes, to_bytes
 from shared.models.packed import unpack
-from shared.models.pool import Pool
+from shared.models.pool import MOST_ANCHORS, Pool
 from shared.models.port import F64, Labels, Scored, Task
 from shared.models.said import pack, pack_many, unpack_many
 from shared.models.said import unpack as unpack_said
@@ -74,6 +74,17 @@ def test_a_challenger_hears_its_anchor_and_can_become_the_champion() -> None:
     pool.drop_version("base")
     assert list(pool.predict_many(x[:1]).by_version) == ["new"]
     assert "tree-1" in pool.bank.names, "the champion still hears it"
+
+
+def test_a_version_hears_the_newest_anchors_only() -> None:
+    pool = small_pool()
+    for number in range(2, 4 + MOST_ANCHORS):
+        pool.add_version(str(number), {f"a{number}": tree(number)})
+        pool.promote(str(number))
+        pool.drop_version(str(number - 1))
+    newest = [f"a{number}" for number in range(4, 4 + MOST_ANCHORS)]
+    assert list(pool.bank.anchors) == newest
+    assert [name for name in pool.versions[pool.champion].names if name[0] == "a"] == newest
 
 
 def test_an_anchor_goes_with_the_last_version_that_hears_it() -> None:

@@ -19,6 +19,7 @@ T0 = datetime(2000, 1, 1, tzinfo=UTC)
 COST = {"on": "cost", "fit_price": 40, "first": 100}
 EVERY: list[dict[str, Any]] = [
     {"on": "volume", "outcomes": 300},
+    {"on": "growth", "first": 120, "by": 1.5, "most": 400},
     {"on": "drift", "settle": 0},
     {"on": "schedule", "cron": "0 * * * *"},
     {"on": "performance", "worse_by": 0.05, "window": 200},
@@ -52,6 +53,11 @@ def drive(made: Policy, values: list[float], start: int = 0, fit_after: int = 50
         if at == due:
             made.fitted(at)
     return asked
+
+
+def test_growth_asks_at_ever_longer_distances_up_to_a_longest_one() -> None:
+    asked = drive(policy(on="growth", first=100, by=2.0, most=500), [0.0] * 2_400)
+    assert asked == [100, 200, 400, 800, 1_300, 1_800, 2_300]
 
 
 def slow_cost(values: list[float], price: float, first: int, fit_after: int = 50) -> list[int]:

@@ -24,7 +24,7 @@ def on_trial(
     change: dict[str, Any], cpu_s: Callable[[], float] = lambda: 0.0, width: int = 2, **limits: Any
 ) -> tuple[dict[str, Any], str]:
     data = anchor_to_bytes(anchor_of("linear", LINEAR | change))
-    return rehearsed(data, X, width, Acceptance(**limits), cpu_s)
+    return rehearsed(data, X, X, width, Acceptance(**limits), cpu_s)
 
 
 def test_a_good_one_passes_with_its_evidence() -> None:
@@ -61,7 +61,7 @@ def test_one_of_another_width() -> None:
 
 def test_damaged_bytes() -> None:
     data = anchor_to_bytes(anchor_of("linear", LINEAR))
-    _, why = rehearsed(data[:-20], X, 2, Acceptance(), lambda: 0.0)
+    _, why = rehearsed(data[:-20], X, X, 2, Acceptance(), lambda: 0.0)
     assert "cannot be opened again" in why
 
 

@@ -8,7 +8,12 @@ from services.trainer.fit import fit
 from services.trainer.request import FitResult
 from services.trainer.trials import seed_of
 from shared.features.profile.reference import read_reference
+from shared.messages.types import Outcome
+from shared.models.anchors import seen_by
+from shared.models.arrival import Arrivals, pack_arrival
 from shared.models.artefact import anchor_from_bytes
+from shared.models.live import fresh
+from shared.models.rows import matrix
 from shared.registry.estimator import estimator_from_bytes
 from shared.registry.manifest import BlobRef
 from tests.unit.trainer import world
@@ -168,3 +173,44 @@ def test_the_budget_counts_trials_and_rows() -> None:
     assert [e["name"] for e in board["entries"] if e["role"] == "candidate"] == ["logistic"]
     assert board["rows"]["used"] == 300
     assert board["rows"]["left_out"] == {"beyond the row budget": 200}
+
+
+def _risen(n: int) -> list[Outcome]:
+    """x0 wanders; y says whether it stands above where it was lately. No level of x0 tells that."""
+    rows = world.outcomes(n, right=0.5)
+    x = np.array([list(row.features.values()) for row in rows])
+    x[:, 0] = 50.0 + 3.0 * np.cumsum(np.random.default_rng(3).normal(size=n))
+    lately = np.convolve(x[:, 0], np.ones(8) / 8)[:n]
+    looks = pack_arrival(Arrivals(3).take(x))
+    return [
+        world.replaced(
+            row, label=int(values[0] > mean), arrival=look,
+            features=dict(zip(world.NAMES, values.tolist(), strict=True)),
+        )
+        for row, values, mean, look in zip(rows, x, lately, looks, strict=True)
+    ]  # fmt: skip
+
+
+def test_a_candidate_on_the_view_is_chosen_where_only_the_view_tells() -> None:
+    rows = _risen(900)
+    spec = world.problem(retraining={"candidates": ["boosting", "view-boosting"]})
+    result = fit(world.request(rows, spec))
+    assert result.board["chosen"] == "view-boosting", result.reason
+    assert result.artefact is not None, result.reason
+    anchor = anchor_from_bytes(result.artefact)
+    x = matrix([row.features for row in rows], world.NAMES)
+    view = Arrivals(3).take(x).view.astype(np.float64)
+    assert seen_by(anchor, x, view) is view
+    pool = fresh(spec, 3).pool
+    pool.add_version("v2", {"v2": anchor})
+    said = np.concatenate([pool.predict_many(part).said[:, -1] for part in np.split(x, 9)])
+    np.testing.assert_array_equal(said, anchor.predict_many(view).astype(np.float16))
+    right = said[-180:].argmax(axis=1) == [row.label for row in rows[-180:]]
+    assert right.mean() > 0.85
+
+
+def test_rows_whose_view_cannot_be_read_are_left_out() -> None:
+    rows = world.outcomes(300)
+    rows[7] = world.replaced(rows[7], arrival="?")
+    result = fit(world.request(rows, world.problem(retraining={"candidates": ["logistic"]})))
+    assert result.board["rows"]["left_out"] == {"unreadable expert answers": 1}

@@ -85,7 +85,8 @@ HOW = {
 }
 WORKER = """
 from pathlib import Path
-from services.trainer import candidates, worker
+from services.trainer import worker
+from shared.models import candidates
 def make(regression, seed, n_classes):
     exec(Path({how!r}).read_text())
 candidates.CANDIDATES["bad"] = candidates.Candidate("bad", make)

@@ -10,6 +10,7 @@ import numpy as np
 
 from services.trainer.request import FitRequest
 from shared.messages.types import Job, Outcome
+from shared.models.arrival import Arrivals, pack_arrival
 from shared.models.live import fresh, members_per_version
 from shared.models.said import pack
 from shared.problem.spec import Problem
@@ -58,7 +59,9 @@ def outcomes(
         truth = rng.permutation(truth)
     good = rng.random(n) < right
     make = _number if task == "regression" else _class
-    return [make(i, x[i], truth[i], bool(good[i]), delay) for i in range(n)]
+    rows = [make(i, x[i], truth[i], bool(good[i]), delay) for i in range(n)]
+    looks = pack_arrival(Arrivals(len(NAMES)).take(x))
+    return [replaced(row, arrival=look) for row, look in zip(rows, looks, strict=True)]
 
 
 def _class(i: int, x: Any, truth: Any, good: bool, delay: timedelta) -> Outcome:

@@ -6,7 +6,7 @@ model stays small: it is served one event at a time. On the jobs of the electric
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sklearn.ensemble import (
@@ -20,6 +20,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from shared.problem.search import ON_VIEW
+
 Estimator = Any
 """A scikit-learn estimator, which has no types."""
 Make = Callable[..., Estimator]
@@ -31,12 +33,13 @@ class Candidate:
     `rules` (a path of conditions), `examples` (the rows it was taken from), `none`.
     `make(regression, seed, n_classes, **settings)` gives an unfitted estimator; it takes NaN as
     missing, and `shared/models/anchors.py` can serve it. What may be set: `FAMILIES` in
-    `shared/problem/search.py`.
+    `shared/problem/search.py`. `on_view`: it sees the view of the events, not their features.
     """
 
     about: str
     make: Make
     interpretability: Literal["weights", "rules", "examples", "none"] = "none"
+    on_view: bool = False
 
 
 def _linear(regression: bool, seed: int, n_classes: int, strength: float = 1.0) -> Estimator:
@@ -130,7 +133,7 @@ def _scaled_target(model: Estimator) -> Estimator:
     return TransformedTargetRegressor(model, transformer=StandardScaler())
 
 
-CANDIDATES = {
+_ON_FEATURES = {
     "logistic": Candidate("logistic regression (ridge for numbers)", _linear, "weights"),
     "ridge": Candidate("ridge for numbers (logistic regression for classes)", _linear, "weights"),
     "tree": Candidate("one tree of 32 leaves", _tree, "rules"),
@@ -140,5 +143,9 @@ CANDIDATES = {
     "neural_net": Candidate("32 rectified units in one layer", _neural_net),
     "neighbours": Candidate("40 nearest neighbours", _neighbours, "examples"),
     "naive_bayes": Candidate("Gaussian naive Bayes", _naive_bayes, "weights"),
+}
+CANDIDATES = _ON_FEATURES | {
+    f"{ON_VIEW}{name}": replace(one, about=f"{one.about}, on the view", on_view=True)
+    for name, one in _ON_FEATURES.items()
 }
 """By the names in the problem file (`retraining.candidates`)."""
