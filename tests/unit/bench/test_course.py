@@ -168,6 +168,7 @@ def test_the_best_peer_is_one_that_went_all_the_way() -> None:
     said = {
         "headrace": right,
         "headrace-256": right,
+        "headrace-anchors": right,
         "majority": right[:50],
         "no-change": 1 - right,
     }
