@@ -25,7 +25,7 @@ from services.trainer.journal import Journal
 from services.trainer.losses import METRICS, Answers, honesty
 from services.trainer.request import FitRequest, FitResult, failed, rows_of
 from services.trainer.search import Ask, asks, drive
-from services.trainer.slices import worst_slices
+from services.trainer.slices import declared_slices, worst_slices
 from services.trainer.trials import Trial, Unfit, fitted, given, seed_of, served, try_out
 from services.trainer.walk import Rehearsal, baseline_answers
 from shared.errors import UntrustedArtefact
@@ -132,6 +132,8 @@ class _Fit:
         held = self.data.x[self.plan.held]
         names = self.shape.features
         evidence["worst_slices"] = worst_slices(held, names, race.challenger, race.champion)
+        if self.problem.evaluation.slices:
+            evidence["declared_slices"] = self._declared(race, trials)
         outcome = FitResult(
             state="accepted" if race.accepted else "rejected",
             reason=reason(race, best.name),
@@ -209,6 +211,30 @@ class _Fit:
             min_gain=self.problem.acceptance.min_gain,
             beat_baselines=self.problem.acceptance.beat_baselines,
         )
+
+    def _declared(self, race: Race, trials: list[Trial]) -> list[dict[str, Any]]:
+        """The declared slices: on the rows held back, of candidates on later training rows."""
+        rows, spec = self.data.rows, self.problem.evaluation
+        formulas = {part.name: self._rule(part.expression) for part in spec.slices}
+        inside = {
+            name: np.array([bool(formula(row.features)) for row in rows])
+            for name, formula in formulas.items()
+        }
+        everybody = [("challenger", self.plan.held, race.challenger),
+                     ("champion", self.plan.held, race.champion)]  # fmt: skip
+        everybody += [
+            (f"candidate: {trial.name}", trial.late, trial.validation_loss)
+            for trial in trials
+            if trial.late is not None and trial.validation_loss is not None
+        ]
+        return [
+            row
+            for who, at, loss in everybody
+            for row in declared_slices(
+                {name: mask[at] for name, mask in inside.items()},
+                who, loss, race.confidence, spec.minimum_support,
+            )
+        ]  # fmt: skip
 
     def _mixed(self, said: F64, best: Trial) -> Answers:
         """The challenger. Its stacker gets to know the anchor on the validation rows, where the trial

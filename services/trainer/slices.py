@@ -1,10 +1,14 @@
-"""Where on the rows held back a model is worst: by feature, its values cut into quarters or classes."""
+"""Where a model is worst: in the parts of the events that the problem file declares, and on the rows
+held back by feature, its values cut into quarters or classes.
+"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from shared.evaluation import compare_losses
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -63,3 +67,25 @@ def _slices(values: F64) -> Iterator[tuple[str, Mask]]:
     yield f"from {low:.4g} to {middle:.4g}", (values >= low) & (values < middle)
     yield f"from {middle:.4g} to {high:.4g}", (values >= middle) & (values < high)
     yield f"from {high:.4g}", values >= high
+
+
+def declared_slices(
+    inside: Mapping[str, Mask], who: str, loss: F64, confidence: float, least: int
+) -> list[dict[str, Any]]:
+    """The mean of `loss` [n] in each declared part (its mask [n]), the worst first, with its interval.
+
+    Parts with fewer than `least` rows come last, without a figure. The parts were declared beforehand:
+    unlike those of `worst_slices` their intervals hold, each for itself.
+    """
+    rows: list[tuple[float, dict[str, Any]]] = []
+    for name, mask in inside.items():
+        n = int(mask.sum())
+        found: dict[str, Any] = {"who": who, "slice": name, "n": n, "loss": None}
+        mean = -np.inf
+        if n >= max(least, 2):
+            c = compare_losses(loss[mask], np.zeros(n), confidence)
+            mean = c.gain
+            named = {"mean": c.gain, "low": c.low, "high": c.high}
+            found["loss"] = {name: round(value, 6) for name, value in named.items()}
+        rows.append((mean, found))
+    return [found for _, found in sorted(rows, key=lambda row: -row[0])]

@@ -4,6 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from services.console.evidence import job_sheets
 from services.trainer.dataset import Shape, build
 from services.trainer.fit import fit
 from services.trainer.selection import kept
@@ -101,3 +102,28 @@ def test_the_worst_slice_is_found_and_a_small_one_does_not_lead() -> None:
     assert found[0]["n"] == int((x[:, 1] == 2).sum())
     assert found[0]["loss"] == pytest.approx(0.6, abs=0.02)
     assert all("missing" not in weak["slice"] for weak in found)
+
+
+def test_declared_slices_of_everybody_stand_on_the_board_the_worst_first() -> None:
+    slices = [{"name": "low", "expression": "x0 < 0"}, {"name": "high", "expression": "x0 >= 0"},
+              {"name": "rare", "expression": "x0 > 1e6"}]  # fmt: skip
+    spec = {"candidates": ["logistic", "tree"], "budget": {"rows": 400}}
+    problem = world.problem(retraining=spec, evaluation={"slices": slices})
+    board = fit(world.request(ROWS, problem)).board
+    told = board["declared_slices"]
+    people = {"challenger", "champion", "candidate: logistic", "candidate: tree"}
+    assert {row["who"] for row in told} == people
+    for who in people:
+        rows = [row for row in told if row["who"] == who]
+        assert rows[-1] == {"who": who, "slice": "rare", "n": 0, "loss": None}
+        worst, other = rows[:2]
+        assert worst["loss"]["mean"] >= other["loss"]["mean"]
+        assert all(r["loss"]["low"] <= r["loss"]["mean"] <= r["loss"]["high"] for r in rows[:2])
+        if who in ("challenger", "champion"):
+            whole = next(e for e in board["entries"] if e["role"] == who)
+            summed = sum(r["n"] * r["loss"]["mean"] for r in rows[:2])
+            assert (worst["n"] + other["n"], summed / whole["n"]) == (
+                whole["n"], pytest.approx(whole["loss"], abs=1e-5),
+            )  # fmt: skip
+    tables = {sheet.name: sheet for sheet in job_sheets(board)}
+    assert tables["declared slices"].columns == ["who", "slice", "n", "loss"]
