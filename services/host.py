@@ -55,6 +55,7 @@ class Host(ABC):
             training=self.training,
             verified=wiring.verifying(self._blobs, keys.verifier, problem),
             signed=keys.signer.sign,
+            trusted=keys.trusted,
         )
 
     def submit(self, control: Control) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from shared.messages.streams import Stream
-from shared.messages.types import Job
+from shared.messages.types import Job, ModelEvent
 from shared.problem.spec import Problem
 
 
@@ -117,13 +117,15 @@ class Verify(Protocol):
 class Tools:
     """The little of the outside that a stage may ask for; every answer is repeatable.
 
-    `signed` gives a manifest its signature.
+    `signed` gives a manifest its signature. `trusted` does nothing for a record that a trusted key
+    signed as it stands, and raises `UntrustedArtefact` for any other.
     """
 
     blobs: Blobs
     training: Training
     verified: Verify
     signed: Callable[[Mapping[str, Any]], dict[str, Any]]
+    trusted: Callable[[ModelEvent | Job], object]
 
 
 @dataclass(frozen=True)

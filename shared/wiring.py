@@ -13,9 +13,11 @@ from shared.features.feature_set import FeatureSet
 from shared.finding import Finding
 from shared.log.port import Log, LogReader
 from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED, Stream
+from shared.messages.types import Job, ModelEvent
 from shared.online.port import Online
 from shared.problem.spec import Problem
 from shared.registry.artefact import Expected, cleared, verified
+from shared.registry.decisions import signed_by
 from shared.registry.signing import Signer, Verifier, generate_key, public_keys
 from shared.settings import Settings
 from shared.stage import Verify
@@ -241,6 +243,10 @@ class Keys:
 
     signer: Signer
     verifier: Verifier
+
+    def trusted(self, record: ModelEvent | Job) -> str:
+        """`Tools.trusted`: the id of the key that signed exactly this record."""
+        return signed_by(record, self.verifier)
 
 
 def open_keys(settings: Settings, data_dir: Path) -> Keys:

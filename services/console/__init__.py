@@ -1,8 +1,9 @@
 """The page, the terminal and the summary: one view of the run, folded from the log.
 
 Invariants: the board changes nothing and decides nothing; every figure on it can be recomputed from
-the streams it reads; a page never sees a half-folded board. What an operator asks for becomes a record
-on `control`, so a replay repeats it.
+the streams it reads; a page never sees a half-folded board; a step that no trusted key signed is not
+shown as having happened. What an operator asks for becomes a record on `control`, so a replay repeats
+it.
 """
 
 from shared.messages.streams import (
@@ -23,7 +24,7 @@ from shared.stage import Service, Stage, Tools
 def _build(problem: Problem, tools: Tools) -> Stage:
     from services.console.core import Board  # brings compiled code, which others need not load
 
-    return Board(problem)
+    return Board(problem, tools.trusted)
 
 
 SERVICE = Service(

@@ -10,6 +10,7 @@ import msgspec
 from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.coverage import Coverage
+from services.console.estimate import Estimated
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
 from services.console.restated import Restated
@@ -31,10 +32,11 @@ from shared.messages.streams import (
     REJECTED,
     Stream,
 )
-from shared.messages.types import Control, ModelEvent, Outcome, Prediction, Rejected
+from shared.messages.types import Control, Job, ModelEvent, Outcome, Prediction, Rejected
 from shared.models.live import LiveModel
 from shared.problem.expression import Formula
 from shared.problem.spec import FormulaKind, Problem
+from shared.registry.decisions import VERDICTS, Trusted, refusal
 from shared.registry.live import Live
 from shared.stage import Out, Record
 
@@ -53,6 +55,8 @@ class Counts(msgspec.Struct):
     rejected_events: int = 0
     ignored: int = 0
     """Model events that are no step of a model's life."""
+    refused: int = 0
+    """Steps of models and verdicts on jobs that no trusted key signed: not shown as having happened."""
     first: datetime | None = None
     last: datetime | None = None
     mode: str = ""
@@ -76,8 +80,9 @@ class Board:
     of a checkpoint.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, trusted: Trusted) -> None:
         self.problem = problem
+        self._trusted = trusted
         names = tuple(FeatureSet(problem).names)
         kinds: dict[str, FormulaKind] = dict.fromkeys(names, "number")
         rules = {r.name: Formula(r.expression, kinds) for r in problem.evaluation.rules}
@@ -89,6 +94,7 @@ class Board:
         self.wanted = Wanted()
         self.coverage = Coverage(problem)
         self.restated = Restated()
+        self.estimated = Estimated(problem.task == "regression")
         self.live = Live()
         self.fresh: LiveModel | None = None
         self.counts = Counts()
@@ -104,7 +110,7 @@ class Board:
             PREDICTIONS: self._predicted,
             OUTCOMES: self._outcome,
             ALERTS: lambda alert: self.ledger.alert(alert, self.counts.predictions),
-            JOBS: lambda job: self.ledger.job(job, self.counts.predictions),
+            JOBS: self._job,
             MODELS: self._model,
             REJECTED: self._rejected,
             AUDITS: self.audits.take,
@@ -143,6 +149,7 @@ class Board:
         yield from self.profiles.changes()
         yield from self.wanted.changes()
         yield from self.coverage.changes()
+        yield from self.estimated.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -163,6 +170,7 @@ class Board:
         self.profiles.restore(entries)
         self.wanted.restore(entries)
         self.coverage.restore(entries)
+        self.estimated.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -196,6 +204,7 @@ class Board:
         self.contest.predicted(prediction, counts.predictions)
         self.profiles.add(prediction)
         self.coverage.predicted(prediction)
+        self.estimated.predicted(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())
 
@@ -204,6 +213,7 @@ class Board:
         self.wanted.labelled(outcome)
         self.restated.take(outcome, self.contest.regression)
         self.coverage.labelled(outcome)
+        self.estimated.labelled(outcome)
         if outcome.revision:
             counts.corrections += 1
             return
@@ -219,11 +229,20 @@ class Board:
         if counts.outcomes % self._part == 0:
             self.recent = [*self.recent[-RECENT:], self.point()]
 
+    def _believed(self, record: ModelEvent | Job) -> bool:
+        refused = refusal(record, self._trusted, "console") is not None
+        self.counts.refused += refused
+        return not refused
+
+    def _job(self, job: Job) -> None:
+        if job.state not in VERDICTS or self._believed(job):
+            self.ledger.job(job, self.counts.predictions)
+
     def _model(self, event: object) -> None:
         """A step of a model's life. The learner's live object is only looked at, for the weights."""
         if isinstance(event, LiveModel):
             self.fresh = event
-        if not isinstance(event, ModelEvent):
+        if not isinstance(event, ModelEvent) or not self._believed(event):
             return
         before = self.live.champion
         try:

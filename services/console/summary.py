@@ -21,6 +21,7 @@ def summary(board: "Board") -> dict[str, Any]:
         {
             "events": counts.predictions + counts.rejected_events,
             "rejected": counts.rejected,
+            "refused_records": counts.refused,
             "rejected_by": {key: group.count for key, group in ledger.groups.items()},
             "predictions": counts.predictions,
             "outcomes": counts.outcomes,
@@ -35,6 +36,7 @@ def summary(board: "Board") -> dict[str, Any]:
             "jobs": [_job(row) for _, row in ledger.jobs.items()],
             "policies": ranked(score for _, score in ledger.scores.items()),
             "swaps": [swap for _, swap in ledger.swaps.items()],
+            "estimated": board.estimated.summary(),
             "coverage": board.coverage.summary(),
             "label_requests": board.wanted.summary(),
             "audit": audit_summary(board.audits),

@@ -6,8 +6,10 @@ import msgspec
 
 from services.console.contest import PUBLISHED
 from services.console.core import Board
+from services.console.estimate import LEAST_EVENTS
 from services.console.timeline import Point, half_width, newest
 from services.console.words import Figure, count, counted, duration, moment, number, rate, share
+from shared.evaluation.unlabelled import BLOCK
 from shared.models.port import COVERAGE
 
 KINDS = {"majority": "says the most frequent class so far", "mean": "says the mean label so far"}
@@ -114,6 +116,7 @@ def figures(board: Board, rows: Sequence[ScoreRow]) -> list[Figure]:
     return [
         _overall(board, published),
         _newest(board, published),
+        _estimated(board),
         _lead(board, rows),
         _events(board),
         _rate(board),
@@ -200,6 +203,37 @@ def _newest(board: Board, row: ScoreRow) -> Figure:
         of if row.newest_n else "no labelled prediction yet",
         f"The same {_metric(board)} over the window declared as evaluation.window in the problem file.",
     )
+
+
+def _estimated(board: Board) -> Figure:
+    """The champion on events without labels; see `shared/evaluation/unlabelled.py`."""
+    name, told = "Estimated, before labels", board.estimated
+    found = told.now()
+    if found is None:
+        few = f"fewer than {LEAST_EVENTS} events wait for a label"
+        of = few if told.believed else "too few labels yet to judge by"
+        return Figure("estimated", name, "–", of=of, how=_BELIEVED)
+    value = text(board, shown(board, found.loss))
+    checked = "not yet checked against labels"
+    if found.off_by is not None:
+        off = gap_text(board, found.off_by, signed=False)
+        blocks = counted(found.blocks, "block")
+        checked = f"off by {off} on average when labels came ({blocks} of {count(BLOCK)})"
+    return Figure(
+        "estimated",
+        name,
+        value,
+        f"± {gap_text(board, found.half, signed=False)} (95 %); {checked}",
+        f"{told.champion} on the newest {counted(found.n, 'event')} without a label",
+        _BELIEVED,
+    )
+
+
+_BELIEVED = (
+    "From what the champion states of each answer (a probability, an interval), recalibrated on its "
+    "labels so far. It sees inputs becoming harder. It cannot see that the same inputs come to mean "
+    "something else: only labels tell that."
+)
 
 
 def _lead(board: Board, rows: Sequence[ScoreRow]) -> Figure:

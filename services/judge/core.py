@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from services.judge.accounts import Accounts
 from services.judge.contest import Contest, summary
@@ -11,9 +10,9 @@ from shared.errors import Reject
 from shared.messages.streams import ALERTS, CONTROL, JOBS, MODELS, OUTCOMES, REJECTED
 from shared.messages.types import Alert, Control, Job, ModelEvent, Outcome
 from shared.problem.spec import Problem
-from shared.registry.decisions import Sign
+from shared.registry.decisions import VERDICTS, refusal
 from shared.rejecting import rejected
-from shared.stage import Out, Record
+from shared.stage import Out, Record, Tools
 
 OTHERS = frozenset({"learner", "trainer"})
 """Who else writes on `models`; every other record there is this stage's own, known already."""
@@ -21,19 +20,22 @@ DRIFTS = frozenset({"source_break", "concept_drift", "input_drift"})
 """Causes of a page after which earlier pairs are another world's."""
 FAULTS = frozenset({"no_answer", "estimated_worse"})
 """Kinds of alerts on a version (`evidence.model`) that end it."""
+ESTIMATED = "estimated_regression"
+"""One that does where `promotion.estimated.rollback` is declared."""
 
 
 class Judge:
     """Folds outcomes into one contest a shadow; see the package for the invariants.
 
-    `promotion.policy` says where a person is asked. `sign` is `Tools.signed`.
+    `promotion.policy` says where a person is asked.
     """
 
-    def __init__(self, problem: Problem, sign: Sign) -> None:
+    def __init__(self, problem: Problem, tools: Tools) -> None:
         self._problem = problem
         self._policy = problem.promotion
-        self._standing = Standing(problem, sign)
-        self._accounts = Accounts(problem, sign)
+        self._trusted = tools.trusted
+        self._standing = Standing(problem, tools.signed)
+        self._accounts = Accounts(problem, tools.signed)
 
     def handle(self, records: Sequence[Record]) -> Iterator[Out]:
         """See the class."""
@@ -41,7 +43,7 @@ class Judge:
             try:
                 decided = list(self._decided(record))
             except Reject as why:
-                if record.stream is not CONTROL:
+                if record.stream not in (CONTROL, MODELS, JOBS):
                     raise
                 yield Out(REJECTED, rejected(record, self._problem.name, why), record)
                 continue
@@ -64,6 +66,8 @@ class Judge:
     def _decided(self, record: Record) -> Iterator[ModelEvent | Job]:
         """Each step, and behind it the account that it closes."""
         if record.stream is JOBS:
+            if record.value.state in VERDICTS:
+                self._believe(record.value)
             yield from self._accounts.verdict(record.value)
             return
         for event in self._events(record):
@@ -75,7 +79,7 @@ class Judge:
         if record.stream is OUTCOMES:
             return self._outcome(record.value)
         if record.stream is MODELS:
-            return self._model(record.value)
+            return self._model(record)
         if record.stream is ALERTS:
             return self._alerted(record.value)
         return self._command(record.value)
@@ -146,10 +150,17 @@ class Judge:
         else:
             yield from standing.advance(contest, "found no worse as a canary, ", JUDGE, at)
 
-    def _model(self, event: Any) -> Iterator[ModelEvent | Job]:
-        """What others say: a new shadow, the first champion, a refused artefact."""
-        live = self._standing.live
-        if not isinstance(event, ModelEvent) or event.by not in OTHERS:
+    def _model(self, record: Record) -> Iterator[ModelEvent | Job]:
+        """What others say: a new shadow, the first champion, a refused artefact.
+
+        Raises:
+            Reject: no trusted key signed it, whoever it says it is by.
+        """
+        live, event = self._standing.live, record.value
+        if not isinstance(event, ModelEvent):
+            return
+        self._believe(event)
+        if event.by not in OTHERS:
             return
         if event.state != "snapshot" and not live.allows(event.model, event.state):
             return
@@ -161,6 +172,11 @@ class Judge:
             self._standing.begin(event.model, "promotion")
         elif event.state in ("rejected", "retired"):
             self._standing.drop(event.model)
+
+    def _believe(self, record: ModelEvent | Job) -> None:
+        why = refusal(record, self._trusted, "judge")
+        if why is not None:
+            raise why
 
     def _make_room(self, event: ModelEvent) -> Iterator[ModelEvent]:
         """With as many shadows as allowed, the one with the least evidence goes."""
@@ -183,7 +199,7 @@ class Judge:
             return
         if alert.severity == "page" and alert.cause in DRIFTS and self._policy.restart_on_drift:
             standing.restart(alert.alert)
-        if alert.kind not in FAULTS or not isinstance(name, str):
+        if not self._ends(alert) or not isinstance(name, str):
             return
         evidence = {"alert": alert.alert, "kind": alert.kind, **alert.evidence}
         if name != standing.live.champion:
@@ -191,6 +207,11 @@ class Judge:
         elif standing.previous is not None:
             reason = f"rolled back: {alert.text}"
             yield from standing.promote(standing.previous, reason, JUDGE, alert.time, evidence)
+
+    def _ends(self, alert: Alert) -> bool:
+        """Whether it ends the version that it names."""
+        by_estimate = alert.kind == ESTIMATED and self._policy.estimated.rollback
+        return alert.kind in FAULTS or by_estimate
 
     def _command(self, control: Control) -> Iterator[ModelEvent]:
         """What an operator decides.

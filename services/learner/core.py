@@ -21,7 +21,7 @@ from shared.models.port import Anchor
 from shared.models.rows import matrix
 from shared.models.said import unpack_many
 from shared.problem.spec import Problem
-from shared.registry.decisions import sealed
+from shared.registry.decisions import refusal, sealed
 from shared.registry.manifest import BlobRef, Manifest, read_manifest
 from shared.rejecting import rejected
 from shared.stage import Out, Record, Tools
@@ -42,8 +42,9 @@ class _State(msgspec.Struct):
 class Learner:
     """Folds outcomes into the pool, F at a time; applies decisions on models at the boundaries.
 
-    A version is taken in once, when its artefact is what the trainer signed. One that is refused, or
-    comes again, changes nothing: it goes to `rejected`, and the monitor pages.
+    A version is taken in once, when its record and its artefact are what the trainer signed. One that
+    is refused, or comes again, changes nothing, nor does any step that no trusted key signed: it goes
+    to `rejected`, and the monitor pages.
     """
 
     def __init__(self, problem: Problem, tools: Tools) -> None:
@@ -69,7 +70,7 @@ class Learner:
         """Fold; at each multiple of F outcomes learn, apply decisions, hand on the model."""
         for record in records:
             if record.stream is MODELS:
-                self._decided.append((record.offset, record.value))
+                yield from self._told(record)
                 continue
             if self._outcomes == 0:
                 yield self._born(record)
@@ -81,6 +82,14 @@ class Learner:
                 yield Out(MODELS, self._live(), record, durable=False)
             if self._outcomes % self._snapshot_every == 0:
                 yield self._snapshot(record)
+
+    def _told(self, record: Record) -> Iterator[Out]:
+        """A decision, kept until the boundary; one that no trusted key signed is refused at once."""
+        why = refusal(record.value, self._tools.trusted, "learner")
+        if why is None:
+            self._decided.append((record.offset, record.value))
+        else:
+            yield Out(REJECTED, rejected(record, self._problem, why), record)
 
     def resume(self) -> Iterator[Out]:
         """The live model, for the scorer beside; see `shared.stage.Out`."""
@@ -232,7 +241,7 @@ class Learner:
             by="learner",
             manifest=self._tools.signed(self._manifest(data)),
         )
-        return Out(MODELS, event, record)
+        return Out(MODELS, sealed(event, self._tools.signed), record)
 
     def _manifest(self, snapshot: bytes) -> dict[str, Any]:
         """What a scorer in another process checks before it decodes the snapshot."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from services.monitor.answers import AnswerMoment, Answers
 from services.monitor.audits import skewed
 from services.monitor.episodes import Episode, Episodes, Found, Saved
+from services.monitor.estimates import Estimates, EstimatesMoment
 from services.monitor.inputs import Inputs, Moment
 from services.monitor.versions import Versions, VersionsMoment
 from shared.drift import Finding, Gap, Rates, name_cause
@@ -55,6 +56,7 @@ class _State(msgspec.Struct):
     answers: AnswerMoment
     episodes: Saved
     versions: VersionsMoment = msgspec.field(default_factory=VersionsMoment)
+    estimates: EstimatesMoment = msgspec.field(default_factory=EstimatesMoment)
 
 
 class Monitor:
@@ -66,6 +68,7 @@ class Monitor:
         self._inputs: Inputs | None = None
         self._answers = Answers(problem)
         self._versions = Versions()
+        self._estimates = Estimates(problem)
         self._labels = Gap(problem.drift.label_gap)
         self._rejects = Rates(1)
         self._accepted = 0  # predictions that `_rejects` is still to be told
@@ -106,6 +109,8 @@ class Monitor:
             self._episodes.add(found, at)
         for found in self._versions.predicted(prediction, time):
             self._episodes.add(found, at, delay=0)
+        for found in self._estimates.predicted(prediction, self._versions.moment.suspect):
+            self._episodes.add(found, at, delay=0)
         self._accepted += 1
         if self._labels.event():
             self._episodes.add(_stopped(self._labels.waiting, time), at, delay=0)
@@ -122,6 +127,7 @@ class Monitor:
         time = outcome.labelled_at or outcome.time
         if not outcome.default and self._labels.arrived():
             yield from self._episodes.close("labels", time)
+        self._estimates.labelled(outcome)
         for found in self._answers.labelled(outcome, time):
             self._episodes.add(self._explained(found), self._at)
             self._look_at = self._at + ERROR_SETTLE_EVENTS
@@ -229,6 +235,7 @@ class Monitor:
         state = _State(
             self._at, self._feature_set, self._last, self._look_at,
             moment, self._answers.moment, self._episodes.save(), self._versions.moment,
+            self._estimates.moment,
         )  # fmt: skip
         entries = {"state": msgspec.msgpack.encode(state)}
         entries |= {name: array.tobytes() for name, array in self._arrays().items()}
@@ -246,6 +253,7 @@ class Monitor:
         self._answers.moment = state.answers
         self._episodes.load(state.episodes)
         self._versions.moment = state.versions
+        self._estimates.moment = state.estimates
         if state.inputs is not None:
             drift = self._problem.drift
             self._inputs = Inputs(state.inputs.names, drift.reference, self._budget)

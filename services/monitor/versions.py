@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from services.monitor.episodes import Found
+from shared.evaluation.unlabelled import answers_of
 from shared.messages.labels import class_key
 from shared.messages.types import Prediction
 
@@ -56,7 +57,7 @@ class Versions:
             moment.suspect = Suspect(champion, before) if before else None
         if shadow is None:
             return
-        answers = {prediction.model: _answer(prediction), **shadow}
+        answers = answers_of(prediction)
         usable = {v for v, answer in answers.items() if _is_usable(answer)}
         if len(usable) < len(answers) and usable:
             yield from self._silent(sorted(set(answers) - usable), time)
@@ -79,7 +80,7 @@ class Versions:
             if counts[version] == SILENT_EVENTS:
                 evidence = {"model": version, "events_without_answer": SILENT_EVENTS}
                 text = f"{version} gave no usable answer to {SILENT_EVENTS} events; others did"
-                yield _found("no_answer", version, evidence, text, time)
+                yield fault("no_answer", f"model {version}", evidence, text, time)
 
     def _estimate(self, suspect: Suspect, cost: float | None, time: datetime) -> Iterator[Found]:
         if cost is None:
@@ -99,15 +100,7 @@ class Versions:
                 "events": BLOCK,
             }
             text = f"by the estimate of {other} the answers of {version} are far off; no label is known"
-            yield _found("estimated_worse", version, evidence, text, time)
-
-
-def _answer(prediction: Prediction) -> dict[str, Any]:
-    return {
-        "prediction": prediction.prediction,
-        "probabilities": prediction.probabilities,
-        "interval": prediction.interval,
-    }
+            yield fault("estimated_worse", f"model {version}", evidence, text, time)
 
 
 def _is_usable(answer: Mapping[str, Any]) -> bool:
@@ -129,5 +122,6 @@ def _cost(answer: Mapping[str, Any], judge: Mapping[str, Any]) -> float | None:
     return apart / (APART * half) if half > 0 else None
 
 
-def _found(kind: str, version: str, evidence: dict[str, Any], text: str, time: datetime) -> Found:
-    return Found(f"model {version}", kind, "model_fault", "page", time, (), evidence, text)
+def fault(kind: str, series: str, evidence: dict[str, Any], text: str, time: datetime) -> Found:
+    """A page about one version (`evidence.model`); what joins its episode must ask for the same."""
+    return Found(series, kind, "model_fault", "page", time, (), evidence, text)

@@ -226,6 +226,6 @@ def _outcomes(snapshot: ModelEvent) -> int:
 
 
 def _shadow(answer: Answer) -> dict[str, object]:
-    if answer.probabilities is None:
-        return {"prediction": answer.value}
-    return {"prediction": answer.value, "probabilities": answer.probabilities}
+    """As in the prediction itself; what is not known is left out."""
+    more = {"probabilities": answer.probabilities, "interval": answer.interval}
+    return {"prediction": answer.value, **{k: v for k, v in more.items() if v is not None}}

@@ -105,7 +105,8 @@ class Trainer:
         del self._state.pending[job.job]
         board = self._with_looks(result.get("board") or {})
         if result["state"] == "failed":
-            yield Out(JOBS, _step(job, "failed", at, result["reason"], board), record, job.job)
+            failed = _step(job, "failed", at, result["reason"], board)
+            yield Out(JOBS, sealed(failed, self._tools.signed), record, job.job)
             return
         yield Out(JOBS, _step(job, "trained", at, result["summary"]), record, job.job)
         done = _step(job, result["state"], at, result["reason"], board)

@@ -33,6 +33,19 @@ class Canary(Part):
     """Labelled events with both answers on which it must not be found worse."""
 
 
+class Estimated(Part):
+    """A canary or new champion against the version before it on events whose labels have not come: by
+    what both stated of their answers, and what that was worth so far.
+    """
+
+    events: int = Field(500, ge=100, le=10_000)
+    """Length of a window; each is looked at once."""
+    tolerance: float = Field(0.0, ge=0)
+    """Expected to be worse by so much is let pass: in shares (0.01: one point), or the label's unit."""
+    rollback: bool = False
+    """False: an alert only. True: it also ends the canary, or takes the champion back."""
+
+
 class Promotion(Part):
     """Shadow against champion on the same events, by an anytime-valid test.
 
@@ -60,3 +73,5 @@ class Promotion(Part):
     """As `min_pairs`, for going back."""
     canary: Canary | None = None
     """None: from shadow to champion in one step. Both answers are known of every event either way."""
+    estimated: Estimated = Estimated()
+    """Regression by estimate, without labels."""

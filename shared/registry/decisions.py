@@ -9,13 +9,17 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from shared.errors import UntrustedArtefact
+from shared.errors import Reject, UntrustedArtefact
 from shared.messages.types import Job, ModelEvent
 from shared.registry.manifest import SIGNATURE
 from shared.registry.signing import Verifier
 
 Decision = TypeVar("Decision", ModelEvent, Job)
 Sign = Callable[[Mapping[str, Any]], dict[str, Any]]
+VERDICTS = frozenset({"accepted", "rejected", "failed", "settled"})
+"""States of a job that are signed."""
+Trusted = Callable[[ModelEvent | Job], object]
+"""`Tools.trusted`: raises UntrustedArtefact for a record that no trusted key signed."""
 
 
 def sealed(decision: Decision, sign: Sign) -> Decision:
@@ -34,6 +38,16 @@ def signed_by(decision: ModelEvent | Job, verifier: Verifier) -> str:
         raise UntrustedArtefact("the record is not signed")
     verifier.check({**_wrapped(decision), SIGNATURE: decision.signature})
     return decision.signature["key"]
+
+
+def refusal(record: ModelEvent | Job, trusted: Trusted, reader: str) -> Reject | None:
+    """Why `reader` does not act on a decision; None: a trusted key signed it as it stands."""
+    try:
+        trusted(record)
+    except UntrustedArtefact as why:
+        says = f"{record.model} {record.state}"
+        return Reject(f"the {reader} does not act on `{says}`: {why}", why.check)
+    return None
 
 
 def _wrapped(decision: ModelEvent | Job) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from shared.errors import Retryable
 from shared.messages.streams import EVENTS
 from shared.runtime.metrics import Meters
 from tests.architecture.manifests import dashboard
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import Story, problem
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,7 +33,7 @@ BY_PROMETHEUS_LABELS = {"job", "instance", "le"}
 def exported() -> dict[str, set[str]]:
     """Sample names to their labels, from the page that a console serves."""
     meters = Meters("console", "p")
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(list(Story(1_500).records()))
     meters.include(Measures(problem(), lambda: view_of(board)))
     meters.folded(EVENTS, 1)

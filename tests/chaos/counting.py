@@ -61,7 +61,7 @@ def learned(
     saved = msgspec.msgpack.decode(entries["learner/state"], type=_State)
     blobs = wiring.open_blobs("", data_dir)
     signed = wiring.open_keys(Settings(), data_dir).signer.sign
-    tools = Tools(MemoryBlobs(), None, lambda *a: b"", signed)  # type: ignore[arg-type]
+    tools = Tools(MemoryBlobs(), None, lambda *a: b"", signed, lambda record: None)  # type: ignore[arg-type]
     learner = Learner(problem, tools)
     position: dict[str, int] = {}
     while records := reader.read([OUTCOMES], position, 5_000):

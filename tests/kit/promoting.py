@@ -106,7 +106,9 @@ def produced(
     tamper: Callable[[Tools], Tools] = lambda tools: tools,
     late: Iterable[Record] = (),
 ) -> list[Record]:
-    """Everything that the stages make of the log's inputs (then of `late` ones), with its `seq`."""
+    """Everything that the stages make of the log's inputs (and of `late` ones, by their `seq`),
+    with its `seq`.
+    """
     made: list[Record] = []
     fused: Fused
 
@@ -120,7 +122,7 @@ def produced(
     services = [service for service in discover() if service.build is not None]
     fused = Fused(services, problem, tamper(tools))
     fused.restore({})
-    records = [*inputs_of(log, fused), *late]
+    records = sorted([*inputs_of(log, fused), *late], key=lambda record: record.seq)
     for at in range(0, len(records), 50):
         made += fused.handle(records[at : at + 50])
     return [replace_value(record) for record in made]

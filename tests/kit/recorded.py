@@ -16,9 +16,11 @@ from shared.log.memory import MemoryLog
 from shared.log.port import Append
 from shared.messages.codec import decode, encode
 from shared.messages.streams import EVENTS, LABELS, OUTCOMES, RAW
+from shared.messages.types import Job, ModelEvent
 from shared.models.live import LiveModel
 from shared.problem.load import load_problem
 from shared.problem.spec import OnVolume, Problem
+from shared.registry.decisions import signed_by
 from shared.registry.signing import Signer, Verifier, generate_key
 from shared.runtime.fuse import Fused
 from shared.stage import Record, Service, Tools
@@ -26,6 +28,17 @@ from tests.kit.runs import ELECTRICITY
 
 ROWS = 900
 KEY = Signer(generate_key())
+
+
+def trusting(record: ModelEvent | Job) -> str:
+    """`Tools.trusted` where `KEY` is the only key."""
+    return signed_by(record, Verifier([KEY.public]))
+
+
+def believing(record: ModelEvent | Job) -> None:
+    """`Tools.trusted` of somebody who asks for no signature."""
+
+
 GARBAGE = [
     b"\xff\xfe not json", b'{"id": "x"', b'{"id": "nsw-19960507T0000"}',
     b'{"id":"bad","time":"1996-05-09T00:00:00Z","region":"NSW","nswprice":7}',
@@ -68,6 +81,7 @@ def tools_over(outcomes: Any, problem: Problem, blobs: MemoryBlobs) -> Tools:
         training=InlineTraining(outcomes, problem),
         verified=wiring.verifying(blobs, Verifier([KEY.public]), problem),
         signed=KEY.sign,
+        trusted=trusting,
     )
 
 

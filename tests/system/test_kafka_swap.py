@@ -68,7 +68,7 @@ def _swaps(cluster: Cluster, kafka: str) -> list[float]:
     problem = load_problem(cluster.problem)
     data = cluster.folder / "data"
     signed = wiring.open_keys(Settings(), data).signer.sign
-    tools = Tools(wiring.open_blobs("", data), signed=signed, training=None, verified=None)  # type: ignore[arg-type]
+    tools = Tools(wiring.open_blobs("", data), None, None, signed, None)  # type: ignore[arg-type]
     learner = Learner(problem, tools)
     learner._know([0, 1])
     log = KafkaLog.opened(Clients(kafka), cluster.name, service="learner", foreign=wiring.SHARED)

@@ -20,6 +20,7 @@ from shared.messages.types import Control, Outcome, Prediction
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s
 from shared.stage import Record
+from tests.kit.recorded import believing
 
 pytestmark = pytest.mark.browser
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -40,7 +41,7 @@ class Desk:
 
     def __init__(self, spec: Problem, token: str | None = None) -> None:
         self.outcomes: list[Outcome] = []
-        self._joiner, self._board = Joiner(spec), Board(spec)
+        self._joiner, self._board = Joiner(spec), Board(spec, believing)
         self._pane, self._lock = Pane(elapsed_s), Lock()
         self.app = make_app(self._pane, spec, lambda control: None)
         self.app.include_router(ingest(spec, self._accept, token))

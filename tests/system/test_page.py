@@ -17,6 +17,7 @@ from services.console.shell import make_app
 from shared.messages.types import Control
 from shared.runtime.clock import elapsed_s
 from tests.kit.pages import WAIT_MS
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import Story, problem
 
 pytestmark = pytest.mark.browser
@@ -53,7 +54,7 @@ class Site:
         self._socket.close()
 
     def _fold(self) -> None:
-        board, at = Board(problem()), 0
+        board, at = Board(problem(), believing), 0
         while not self._stop.is_set():
             until = min(at + 200, self._end)
             board.handle(self._records[at:until])

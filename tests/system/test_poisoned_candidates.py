@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from shared.errors import UntrustedArtefact
-from shared.messages.streams import MODELS, OUTCOMES, PREDICTIONS
+from shared.messages.streams import ALERTS, MODELS, OUTCOMES, PREDICTIONS, REJECTED
 from shared.messages.types import Control, ModelEvent
 from shared.models.anchors import anchor_from_sklearn, anchor_of
 from shared.models.artefact import anchor_from_bytes, anchor_to_bytes
@@ -96,9 +97,22 @@ def other_version(result: dict[str, Any]) -> dict[str, Any]:
     return with_artefact(result, result["artefact"], version="v1")
 
 
-def forged(tools: Tools) -> Tools:
-    """Somebody else's key signs; what this process trusts stays."""
-    return replace(tools, signed=Signer(generate_key()).sign)
+def forged(part: str) -> Callable[[Tools], Tools]:
+    """Somebody else's key signs the trainer's artefact or its record; what is trusted stays."""
+    other = Signer(generate_key())
+
+    def tampered(tools: Tools) -> Tools:
+        def signed(content: Any) -> dict[str, Any]:
+            decision = content.get("decision")
+            if decision is None:
+                theirs = part == "artefact" and content["kind"] != "snapshot"
+            else:
+                theirs = part == "record" and decision.get("state") == "shadow"
+            return (other if theirs else KEY).sign(content)
+
+        return replace(tools, signed=signed)
+
+    return tampered
 
 
 def promote(labels: int = SHADOW_AT + 20) -> dict[int, Control]:
@@ -162,14 +176,60 @@ def test_what_does_not_fit_is_refused_before_it_scores(poison: Any, why: str) ->
     check_usable(made)
 
 
-def test_a_forged_signature_is_refused() -> None:
-    made = produced(commanded(promoting(), ROWS, promote()), promoting(), tamper=forged)
+def refusals(made: list[Record]) -> list[str]:
+    return [
+        r.value.reason
+        for r in made
+        if r.stream is REJECTED and r.value.check == UntrustedArtefact.check
+    ]
+
+
+def test_an_artefact_signed_with_another_key_is_refused() -> None:
+    made = produced(
+        commanded(promoting(), ROWS, promote()), promoting(), tamper=forged("artefact")
+    )
     assert [s.state for s in steps_of(made)[:2]] == ["shadow", "rejected"]
     assert "unknown key" in steps_of(made)[1].reason
-    with pytest.raises(UntrustedArtefact, match="unknown key"):
-        signed_by(steps_of(made)[0], Verifier([KEY.public]))
     assert exposure(made) == 0.0
     check_usable(made)
+
+
+def test_a_record_signed_with_another_key_is_as_if_it_had_not_come() -> None:
+    made = produced(commanded(promoting(), ROWS, promote()), promoting(), tamper=forged("record"))
+    assert [s.state for s in steps_of(made)] == ["shadow"]
+    with pytest.raises(UntrustedArtefact, match="unknown key"):
+        signed_by(steps_of(made)[0], Verifier([KEY.public]))
+    told = refusals(made)
+    assert [words.split()[1] for words in told] == ["judge", "learner"]
+    assert all("unknown key" in words for words in told)
+    assert exposure(made) == 0.0
+    check_usable(made)
+
+
+def test_forged_steps_change_nothing_and_page() -> None:
+    """Before the true v2 comes, and while it scores: what was published is the same to the byte, and
+    the version whose name was used can still come.
+    """
+    problem = promoting()
+    log = commanded(problem, ROWS, {})
+    honest = produced(log, problem)
+    shadow = next(r for r in honest if r.stream is MODELS and r.value.state == "shadow")
+    changes = {"unsigned": {"signature": None}, "judge": {"state": "champion", "by": "judge"},
+             "learner": {"state": "rejected", "by": "learner"}, "canary": {"state": "canary"},
+             "snapshot": {"state": "snapshot", "outcomes": 9_999}}  # fmt: skip
+    false = [msgspec.structs.replace(shadow.value, **change) for change in changes.values()]
+    late = [Record(MODELS, step, "v2", seq=shadow.seq + place)
+            for place in (-120, 30) for step in false]  # fmt: skip
+    made = produced(log, problem, late=late)
+    for stream in (PREDICTIONS, OUTCOMES, MODELS):
+        told, before = ([r.value for r in run if r.stream is stream] for run in (made, honest))
+        assert told == before
+    readers = [words.split()[1] for words in refusals(made)]
+    assert readers.count("judge") == readers.count("learner") == len(late)
+    (page,) = {
+        r.value.alert for r in made if r.stream is ALERTS and r.value.kind == "refused_artefact"
+    }
+    assert page
 
 
 def test_a_model_of_flipped_labels_is_rejected_in_shadow() -> None:

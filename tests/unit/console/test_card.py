@@ -8,7 +8,7 @@ from services.console.pane import Pane
 from services.console.shell import make_app
 from shared.messages.streams import JOBS, MODELS
 from shared.messages.types import Job, ModelEvent
-from tests.kit.recorded import recording
+from tests.kit.recorded import believing, recording
 from tests.unit.console.synthetic import HOSTILE, Story, problem
 from tests.unit.console.test_shell import Client
 
@@ -53,7 +53,7 @@ def test_the_page_needs_nothing_beside_it_and_runs_nothing(real: Facts) -> None:
 
 
 def test_the_console_serves_a_card_a_version() -> None:
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(list(Story(1_500).records()))
     pane = Pane(lambda: 100.0)
     pane.refresh(board)

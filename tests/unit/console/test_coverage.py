@@ -10,6 +10,7 @@ from services.console.core import Board
 from services.console.coverage import MOST_CLASSES, Coverage, coverage_rows
 from shared.messages.streams import OUTCOMES, PREDICTIONS
 from shared.messages.types import Outcome
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import START, STEP, Story, problem
 
 SLICES = [
@@ -24,7 +25,7 @@ def evaluation(least: int) -> dict[str, object]:
 
 def test_counts_are_those_of_plain_counting() -> None:
     records = list(Story(1_500, delay=45).records())
-    board = Board(problem(evaluation=evaluation(30)))
+    board = Board(problem(evaluation=evaluation(30)), believing)
     board.handle(records)
     found = board.summary()["coverage"]
     said = pd.DataFrame(
@@ -103,7 +104,7 @@ def test_undeclared_classes_are_bounded() -> None:
 def test_the_board_restores_it() -> None:
     records = list(Story(400).records())
     spec = problem(evaluation=evaluation(5))
-    whole, first, second = Board(spec), Board(spec), Board(spec)
+    whole, first, second = Board(spec, believing), Board(spec, believing), Board(spec, believing)
     whole.handle(records)
     first.handle(records[:300])
     second.restore({k: v for k, v in first.changes() if v is not None})

@@ -17,6 +17,7 @@ from shared.messages.streams import MODELS, PREDICTIONS
 from shared.messages.types import ModelEvent, Prediction
 from shared.runtime.clock import elapsed_s
 from shared.stage import Record
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import START, Story, problem
 from tests.unit.console.test_shell import Client
 
@@ -50,7 +51,7 @@ def frame(records: list[Record]) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def board() -> Board:
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(given())
     return board
 
@@ -88,7 +89,7 @@ def test_the_figures_of_a_window_are_those_of_its_rows(board: Board) -> None:
 
 
 def test_sources_stand_apart_and_add_up() -> None:
-    board = Board(problem())
+    board = Board(problem(), believing)
     records = given(("shop", "web", "web"))
     board.handle(records)
     counts = frame(records).source.value_counts()
@@ -168,7 +169,7 @@ def test_a_reference_is_read_as_it_was_written_and_stays_small() -> None:
 
 
 def test_the_page_escapes_and_has_a_twin() -> None:
-    board = Board(problem())
+    board = Board(problem(), believing)
     start = problem()
     board.handle(given((HOSTILE, "web")))
     manifest = {"profile": reference(np.ones((3, 1)), ["x"])}
@@ -189,7 +190,7 @@ def test_the_page_escapes_and_has_a_twin() -> None:
 
 def test_before_the_first_event_the_page_says_so() -> None:
     pane = Pane(elapsed_s)
-    pane.refresh(Board(problem()), force=True)
+    pane.refresh(Board(problem(), believing), force=True)
     answer = Client(make_app(pane, problem(), lambda control: None)).get("/data")
     assert answer.status_code == 200
     assert "No event is in these tiles yet" in answer.text

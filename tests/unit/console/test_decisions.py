@@ -1,5 +1,7 @@
 """What the page shows of decisions: on the job's card, who decided what, and with which key."""
 
+import msgspec
+
 from services.console.core import Board
 from services.console.gains import policy_rows
 from services.console.pages import Pages
@@ -11,7 +13,7 @@ from shared.messages.types import Job, ModelEvent
 from shared.problem.spec import Retraining
 from shared.registry.decisions import sealed
 from shared.stage import Record
-from tests.kit.recorded import KEY
+from tests.kit.recorded import KEY, trusting
 from tests.unit.console.synthetic import START, problem
 
 
@@ -27,7 +29,7 @@ def told() -> Board:
                    reason="answers 5.0% of the events", evidence={"e_value": 31.0}),
         ModelEvent(model="v2", state="rejected", time=START, by="ada", reason="taken back"),
     ]  # fmt: skip
-    board = Board(problem())
+    board = Board(problem(), trusting)
     records = [Record(JOBS, job), Record(JOBS, sealed(accepted, KEY.sign))]
     records += [Record(MODELS, sealed(step, KEY.sign)) for step in steps[:3]]
     list(board.handle(records))
@@ -61,7 +63,7 @@ def test_what_a_job_gained_stands_beside_its_verdict_and_is_counted_once() -> No
     settled = Job(job="job-0001", state="settled", reason="saved 58 errors", trigger="drift",
                   time=START, model="v2", evidence=account)  # fmt: skip
     open_before = job_cards(board)[0].gain
-    list(board.handle([Record(JOBS, settled), Record(JOBS, settled)]))
+    list(board.handle([Record(JOBS, sealed(settled, KEY.sign))] * 2))
     (card,) = job_cards(board)
     assert "known when v2" in open_before
     assert (card.state, card.gain, card.gain_tone) == ("accepted", "saved 58 errors", "good")
@@ -79,6 +81,18 @@ def test_what_a_job_gained_stands_beside_its_verdict_and_is_counted_once() -> No
         assert told_of in html
         assert "What it gained:</strong> saved 58 errors" in html
         assert '<th scope="row">drift</th>' in html
-    again = Board(problem())
+    again = Board(problem(), trusting)
     again.restore({key: data for key, data in board.changes() if data is not None})
     assert again.summary() == board.summary()
+
+
+def test_what_no_trusted_key_signed_is_not_shown_as_having_happened() -> None:
+    board = told()
+    before = [step.event for step in board.live.history], board.ledger.jobs.get("job-0001")
+    shadow = ModelEvent(model="v3", state="shadow", time=START, by="trainer")
+    signed = sealed(msgspec.structs.replace(shadow, state="champion"), KEY.sign)
+    verdict = Job(job="job-0001", state="rejected", reason="no", trigger="drift", time=START)
+    forged = [shadow, msgspec.structs.replace(shadow, signature=signed.signature)]
+    list(board.handle([*(Record(MODELS, step) for step in forged), Record(JOBS, verdict)]))
+    assert ([s.event for s in board.live.history], board.ledger.jobs.get("job-0001")) == before
+    assert board.summary()["refused_records"] == 3

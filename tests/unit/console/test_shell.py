@@ -13,6 +13,7 @@ from services.console.pane import Pane
 from services.console.shell import make_app
 from shared.errors import Retryable
 from shared.messages.types import Control
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import Story, problem
 
 URL = "http://127.0.0.1"
@@ -45,7 +46,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def pane() -> Pane:
-    board = Board(problem())
+    board = Board(problem(), believing)
     records = list(Story(1_500).records())
     board.handle(records[: len(records) * 7 // 10])
     pane = Pane(Clock())
@@ -198,7 +199,7 @@ def test_a_log_that_does_not_answer_is_said(pane: Pane) -> None:
 
 def test_views_are_made_rarely_and_are_whole() -> None:
     clock = Clock()
-    pane, board = Pane(clock), Board(problem())
+    pane, board = Pane(clock), Board(problem(), believing)
     records = list(Story(300).records())
     pane.refresh(board)
     first = pane.view()

@@ -16,6 +16,7 @@ from services.console.pages import Pages
 from services.console.snapshot import view_of
 from services.console.terminal import Terminal
 from services.console.words import duration, moment, number, plain, rate, share
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import HOSTILE, Story, problem
 
 
@@ -86,14 +87,14 @@ def test_a_jobs_board_names_everyone_with_intervals() -> None:
 def test_every_figure_is_explained_also_before_there_is_one() -> None:
     records = list(Story(600).records())
     for part in (records[:1], records[:3], records[:100], records):
-        board = Board(problem())
+        board = Board(problem(), believing)
         board.handle(part)
         for figure in view_of(board).figures:
             assert figure.title and figure.value and figure.of, figure
 
 
 def test_events_are_data_never_markup() -> None:
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(list(Story(600).records()))
     pages = Pages(problem(goal=HOSTILE), "token")
     html = pages.page(view_of(board), "127.0.0.1:1")
@@ -119,7 +120,7 @@ def test_the_example_event_has_every_declared_field() -> None:
 def test_plain_lines_and_happenings_when_not_a_terminal(monkeypatch: Any) -> None:
     monkeypatch.setattr(terminal, "PLAIN_S", 0.0)
     out = io.StringIO()
-    board = Board(problem())
+    board = Board(problem(), believing)
     with Terminal(problem(), console=Console(file=out, width=80)) as view:
         view.say("The page is at http://127.0.0.1:1")
         for record in _tenths(list(Story(1_500).records())):
@@ -141,7 +142,7 @@ def test_plain_lines_and_happenings_when_not_a_terminal(monkeypatch: Any) -> Non
 def test_quiet_says_nothing_of_its_own(monkeypatch: Any) -> None:
     monkeypatch.setattr(terminal, "PLAIN_S", 0.0)
     out = io.StringIO()
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(list(Story(300).records()))
     with Terminal(problem(), quiet=True, console=Console(file=out)) as view:
         view.show(board)
@@ -153,7 +154,7 @@ def test_live_view_and_closing_fit_80_columns(n: int, monkeypatch: Any) -> None:
     monkeypatch.setattr(terminal, "LIVE_S", 0.0)
     out = io.StringIO()
     console = Console(file=out, width=80, force_terminal=True, color_system=None)
-    board = Board(problem())
+    board = Board(problem(), believing)
     with Terminal(problem(), console=console) as view:
         view.show(board)
         board.handle(list(Story(n).records()) if n else [])

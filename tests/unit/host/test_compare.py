@@ -14,7 +14,7 @@ from shared.messages.types import ModelEvent
 from shared.problem.spec import Canary
 from shared.registry.decisions import sealed
 from shared.settings import load
-from tests.unit.judge.test_judge import BORN, T0, control, event, problem, run
+from tests.unit.judge.test_judge import BORN, T0, control, event, problem, run, tools
 
 SHADOW = ModelEvent(model="v2", state="shadow", time=T0, by="trainer", reason="better")
 
@@ -22,8 +22,8 @@ SHADOW = ModelEvent(model="v2", state="shadow", time=T0, by="trainer", reason="b
 @pytest.fixture
 def story(tmp_path: Path) -> tuple[Run, list[ModelEvent]]:
     """Accepted, let on by ada, taken back by bob; all signed with the run's key."""
-    sign = wiring.open_keys(load(), tmp_path).signer.sign
-    judge = Judge(problem(canary=Canary()), sign)
+    signer = wiring.open_keys(load(), tmp_path).signer
+    sign, judge = signer.sign, Judge(problem(canary=Canary()), tools(signer))
     steps = [sealed(SHADOW, sign)]
     steps += run(judge, BORN, event("v2", "shadow"), control("promote", target="v2", by="ada"))
     steps += run(judge, control("rollback", by="bob", reason="calls came in"))

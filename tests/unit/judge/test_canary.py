@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from services.judge import SERVICE
-from services.judge.core import Judge
 from shared.errors import UntrustedArtefact
 from shared.messages.codec import decode, encode
 from shared.messages.streams import ALERTS, MODELS, OUTCOMES
@@ -147,6 +146,16 @@ def test_a_faulty_champion_is_rolled_back_if_there_is_a_way_back() -> None:
     assert all(step.evidence["kind"] == "estimated_worse" for step in found)
 
 
+@pytest.mark.parametrize("declared", [False, True])
+def test_an_estimated_regression_rolls_back_where_that_is_declared(declared: bool) -> None:
+    judge = started(estimated={"rollback": declared})
+    run(judge, control("promote", target="v2"))
+    found = run(judge, alert("estimated_regression", "v2"))
+    back = [("v1", "champion", "judge"), ("v2", "rejected", "judge")]
+    assert steps(found) == (back if declared else [])
+    assert all(step.evidence["kind"] == "estimated_regression" for step in found)
+
+
 def test_every_decision_is_signed_as_it_stands_on_the_log() -> None:
     judge = started(canary=CANARY)
     found = run(judge, *answered(512, GOOD, None))
@@ -167,7 +176,7 @@ def test_the_contract_of_a_stage_holds_with_a_canary() -> None:
     rates = GOOD | {"v3": 0.3}
     records += [*answered(900, rates, None), alert("no_answer", "v3")]
     records += list(answered(500, rates, "v2", seed=1))
-    made = lambda: Judge(problem(canary=CANARY), KEY.sign)  # noqa: E731
+    made = lambda: judge_of(problem(canary=CANARY))  # noqa: E731
     outs = check_stage(SERVICE, made, records, (1, 2, 700, 905, 1000, 1350))
     assert [o.value.state for o in outs] == ["canary", "rejected", "champion"]
 

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -10,12 +11,14 @@ from services.judge import SERVICE
 from services.judge.contest import gate_rule
 from services.judge.core import Judge
 from shared.evaluation.loss import loss
-from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES
+from shared.messages.streams import ALERTS, CONTROL, MODELS, OUTCOMES, REJECTED
 from shared.messages.types import Alert, Control, ModelEvent, Outcome, Rejected
 from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion
-from shared.stage import Record
+from shared.registry.decisions import sealed
+from shared.registry.signing import Signer, generate_key
+from shared.stage import Record, Tools
 from tests.kit.check_stage import check_stage
-from tests.kit.recorded import KEY
+from tests.kit.recorded import KEY, trusting
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -31,12 +34,17 @@ def problem(task: str = "binary", **promotion: Any) -> Problem:
     )
 
 
+def tools(signer: Signer = KEY) -> Tools:
+    return Tools(None, None, None, signer.sign, trusting)  # type: ignore[arg-type]
+
+
 def judge_of(problem: Problem) -> Judge:
-    return Judge(problem, KEY.sign)
+    return Judge(problem, tools())
 
 
 def event(model: str, state: str, by: str = "trainer") -> Record:
-    return Record(MODELS, ModelEvent(model=model, state=state, time=T0, by=by))  # type: ignore[arg-type]
+    step = ModelEvent(model=model, state=state, time=T0, by=by)  # type: ignore[arg-type]
+    return Record(MODELS, sealed(step, KEY.sign))
 
 
 BORN = event("v1", "champion", "learner")
@@ -293,3 +301,25 @@ def test_the_contract_of_a_stage() -> None:
     guarded = problem(guards=[{"metric": "log_loss"}])
     outs = check_stage(SERVICE, lambda: judge_of(guarded), records, (1, 3, 400, 705, 900, 1500))
     assert {o.value.state for o in outs if o.stream is MODELS} >= {"champion", "rejected"}
+
+
+@pytest.mark.parametrize(
+    ("model", "state", "by"),
+    [("v3", "shadow", "trainer"), ("v2", "rejected", "learner"), ("v2", "champion", "judge")],
+)
+def test_what_no_trusted_key_signed_is_refused(model: str, state: str, by: str) -> None:
+    """Unsigned, signed by another, or changed after it was signed: nothing follows from it."""
+    judge, true = started(), event(model, state, by).value
+    step = msgspec.structs.replace(true, signature=None)
+    other = sealed(step, Signer(generate_key()).sign)
+    changed = msgspec.structs.replace(true, evidence={"gain": 1.0})
+    for forged in (step, other, changed):
+        (out,) = judge.handle([Record(MODELS, forged, offset=7)])
+        assert (out.stream, out.value.check, out.value.offset) == (
+            REJECTED,
+            "untrusted_artefact",
+            7,
+        )
+        assert f"the judge does not act on `{model} {state}`" in out.value.reason
+    (step,) = run(judge, *outcomes(3000, {"v1": 0.2, "v2": 0.1, "v3": 0.0}, "v1"))
+    assert (step.model, step.state) == ("v2", "champion")

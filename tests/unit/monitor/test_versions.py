@@ -1,14 +1,22 @@
 """Versions side by side, without a label: who gives no answer, who is far off by estimate."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
+from services.monitor import SERVICE
+from services.monitor.core import Monitor
 from services.monitor.episodes import Found
 from services.monitor.versions import BLOCK, SILENT_EVENTS, Versions, VersionsMoment
-from shared.messages.types import Prediction
+from shared.messages.streams import OUTCOMES, PREDICTIONS
+from shared.messages.types import Outcome, Prediction
+from shared.problem.promotion import Estimated
+from shared.problem.spec import Events, FieldSpec, LabelSpec, Problem, Promotion
+from shared.stage import Record
+from tests.kit.check_stage import check_stage
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -103,3 +111,67 @@ def test_the_state_goes_on_where_it_was() -> None:
         second.moment = msgspec.msgpack.decode(state, type=VersionsMoment)
         kinds += [one.kind for one in found(second, *run[cut:])]
         assert kinds == whole, cut
+
+
+# --- by estimate, with what labels said before ----------------------------------------------------
+
+
+def trial(n: int, promoted_at: int, delay: int = 1_000, block: int = 250) -> list[Record]:
+    """v2 beside v1, then champion: better on common inputs, worse on rare ones, which alone come from
+    then on; labels `delay` events late. Both doubt their answers as they should.
+    """
+    r = np.random.default_rng(0)
+    records: list[Record] = []
+    told: list[Prediction] = []
+    for i in range(n):
+        rare = i >= promoted_at or r.random() < 0.05
+        label = int(r.integers(2))
+        answers = {}
+        for version, p in {"v1": 0.85 if rare else 0.9, "v2": 0.6 if rare else 0.95}.items():
+            right = r.random() < p
+            answers[version] = classes(p if right == bool(label) else 1 - p)
+        champion = "v2" if i >= promoted_at else "v1"
+        one = said(answers, champion, champion)
+        one.id, one.time = f"e{i}", T0 + timedelta(minutes=i)
+        told.append(one)
+        records.append(Record(PREDICTIONS, one, offset=i, seq=2 * i))
+        if i >= delay:
+            known = told[i - delay]
+            fields = {f: getattr(known, f) for f in Prediction.__struct_fields__}
+            outcome = Outcome(**fields, label=int(known.features["y"] or 0))
+            records.append(Record(OUTCOMES, outcome, offset=i - delay, seq=2 * i + 1))
+        one.features = {"y": float(label)}
+    return records
+
+
+def watching(**estimated: Any) -> Problem:
+    return Problem(
+        name="toy", goal="see what breaks", task="binary",
+        events=Events(fields={"y": FieldSpec(type="number")}),
+        label=LabelSpec(field="y", classes=[0, 1]),
+        promotion=Promotion(estimated=Estimated(events=250, **estimated)),
+    )  # fmt: skip
+
+
+def test_a_new_champion_that_will_be_worse_is_paged_before_its_labels() -> None:
+    """And in shadow, or with a tolerance of 40 points, nothing is said of it."""
+    records = trial(4_600, promoted_at=4_000)
+    made = lambda: Monitor(watching())  # noqa: E731
+    outs = check_stage(SERVICE, made, records, (1, 2_001, 5_000, len(records) - 300))
+    (alert,) = [o.value for o in outs if o.value.kind == "estimated_regression"]
+    assert (alert.severity, alert.evidence["model"], alert.evidence["against"]) == (
+        "page", "v2", "v1",
+    )  # fmt: skip
+    assert T0 + timedelta(minutes=4_000) < alert.time <= T0 + timedelta(minutes=4_250)
+    assert alert.evidence["estimated_loss"] == pytest.approx(0.25, abs=0.1)
+    assert "before labels came, the error rate of v2 on 250 events is estimated" in alert.text
+    for quiet in (
+        made().handle(records[:6_900]),
+        Monitor(watching(tolerance=0.4)).handle(records),
+    ):
+        assert not [o for o in quiet if o.value.kind == "estimated_regression"]
+
+
+def test_without_checked_blocks_nothing_is_said_by_estimate() -> None:
+    quiet = Monitor(watching()).handle(trial(1_600, promoted_at=1_000, delay=900))
+    assert not [o for o in quiet if o.value.kind == "estimated_regression"]

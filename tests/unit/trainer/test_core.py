@@ -11,6 +11,7 @@ from services.trainer.shell import InlineTraining
 from shared.messages.streams import CONTROL, JOBS, MODELS, OUTCOMES
 from shared.messages.types import Control, Job, Outcome
 from shared.registry.artefact import Expected, verified
+from shared.registry.decisions import signed_by
 from shared.registry.lifecycle import JOBS as JOB_LIFE
 from shared.registry.lifecycle import START
 from shared.registry.signing import Signer, Verifier, generate_key
@@ -54,6 +55,7 @@ def _tools(training: Any, blobs: Blobs | None = None) -> Tools:
         training=training,
         verified=lambda d, m, v: verified(blobs.get(d), m, verifier, Expected("signs", v)),
         signed=SIGNER.sign,
+        trusted=lambda record: signed_by(record, verifier),
     )
 
 
