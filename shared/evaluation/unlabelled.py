@@ -231,20 +231,18 @@ class Pair(msgspec.Struct):
 
     def _add(self, total: Sum, newer: Answer, older: Answer, fits: list[Fit | None]) -> bool:
         """Whether anything can be said of the event."""
-        scores, known = (score_of(newer), score_of(older)), _known(fits)
-        if scores[0] is None or scores[1] is None or len(known) < len(fits):
+        mine, theirs, known = score_of(newer), score_of(older), _known(fits)
+        if mine is None or theirs is None or len(known) < len(fits):
             return False
         if self.beliefs[0].numbers:
-            a, b = (
-                belief.expected(score, fit)
-                for belief, score, fit in zip(self.beliefs, scores, known, strict=True)
-            )
+            a = self.beliefs[0].expected(mine, known[0])
+            b = self.beliefs[1].expected(theirs, known[1])
             apart = abs(float(newer["prediction"]) - float(older["prediction"]))
             more = min(max(a.loss - b.loss, -apart), apart)
             total.add(more, apart * apart, a.by_a, a.by_b, -b.by_a, -b.by_b)
         elif _differ(newer, older):
             share = self.decided / self.differed
-            wrong = self.beliefs[0].expected(scores[0] - scores[1], known[0])
+            wrong = self.beliefs[0].expected(mine - theirs, known[0])
             more = share * (2 * wrong.loss - 1)
             by = 2 * share * wrong.by_a, 2 * share * wrong.by_b
             total.add(more, max(share - more * more, 0.0), *by)
