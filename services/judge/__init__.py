@@ -6,7 +6,7 @@ the same alpha; a version that is proved worse in a guard metric does not pass; 
 stays in shadow under the same test with the roles swapped, so one command, or the test, undoes a
 promotion. Every decision is a signed record. What a retraining really gained is one, too: exactly one
 `settled` record a job, whichever of verdict and steps comes first.
-A record on `models`, or verdict on a job, that no trusted key signed is refused: nothing follows from it.
+A record on `models`, or a verdict on a job, that no trusted key signed is refused.
 """
 
 from services.judge.core import Judge

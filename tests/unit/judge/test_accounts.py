@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.judge import SERVICE
 from services.judge.core import Judge
 from shared.evaluation.gate import EVERY
-from shared.messages.streams import JOBS, MODELS, OUTCOMES
+from shared.messages.streams import JOBS, MODELS, OUTCOMES, REJECTED
 from shared.messages.types import Job, ModelEvent
 from shared.problem.spec import OnCost, OnVolume, OnVotes, Retraining
-from shared.registry.decisions import signed_by
+from shared.registry.decisions import sealed, signed_by
 from shared.registry.signing import Verifier
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
@@ -33,11 +34,12 @@ RATES = {"v1": 0.3, "v2": 0.1}
 def verdict(state: Any, job: str = "job-0001", model: str = "v2") -> Record:
     told = Job(job=job, state=state, reason="", trigger="cost", time=T0, model=model,
                start=0, end=500, evidence={"fit_seconds": 1.5, "entries": [{"name": "x"}]})  # fmt: skip
-    return Record(JOBS, told)
+    return Record(JOBS, sealed(told, KEY.sign))
 
 
 def shadow(model: str = "v2", job: str = "job-0001") -> Record:
-    return Record(MODELS, ModelEvent(model=model, state="shadow", time=T0, by="trainer", job=job))
+    step = ModelEvent(model=model, state="shadow", time=T0, by="trainer", job=job)
+    return Record(MODELS, sealed(step, KEY.sign))
 
 
 def settled(judge: Judge, records: Sequence[Record]) -> list[Job]:
@@ -148,3 +150,11 @@ def test_the_price_is_declared_once() -> None:
     assert Retraining(triggers=[votes]).price == 40
     assert Retraining(triggers=[cost], fit_price=7).price == 7
     assert Retraining().price is None
+
+
+def test_an_account_is_closed_only_by_verdicts_that_a_trusted_key_signed() -> None:
+    one, true = judge(), verdict("rejected").value
+    forged = msgspec.structs.replace(true, signature=None)
+    (out,) = one.handle([BORN, Record(JOBS, forged, offset=3)])
+    assert (out.stream, out.value.check, out.value.offset) == (REJECTED, "untrusted_artefact", 3)
+    assert len(settled(one, [verdict("rejected")])) == 1
