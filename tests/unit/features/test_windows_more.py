@@ -121,7 +121,7 @@ class Oracle:
             "last": values.iloc[-1] if len(values) else None,
             "trend": None, "rate": None,
         }  # fmt: skip
-        hours = ((values.index - pd.Timestamp(START)) / pd.Timedelta("1h")).to_numpy()
+        hours = ((values.index - values.index[:1].min()) / pd.Timedelta("1h")).to_numpy()
         if len(values) and hours[-1] > hours[0]:
             apart = hours - hours.mean()
             found["trend"] = (apart * values).sum() / (apart**2).sum()
@@ -139,10 +139,7 @@ def agree(seed: int, size: int, cut: int) -> None:
             if wanted is None or wanted != wanted:
                 assert value is None, (n, name)
             else:
-                timed = "trend" in name or "rate" in name
-                # hours from 1970 are known to 6e-11, which a quarter of an hour magnifies
-                exact = 1e-5 if timed else 1e-9
-                assert value == pytest.approx(float(wanted), rel=exact, abs=exact), (n, name)
+                assert value == pytest.approx(float(wanted), rel=1e-12, abs=1e-12), (n, name)
 
 
 @settings(max_examples=3, deadline=None)
