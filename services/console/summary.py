@@ -9,6 +9,8 @@ from services.console.audits import audit_summary
 from services.console.contest import PUBLISHED
 from services.console.ledger import JobRow, Step
 from shared.registry.gains import ranked
+from services.console.ledger import Step
+from services.console.verdict import verdict_of
 
 if TYPE_CHECKING:
     from services.console.core import Board
@@ -31,6 +33,7 @@ def summary(board: "Board") -> dict[str, Any]:
                 **board.restated.figures(board.contest.regression),
             },
             "baselines": {name: figures[name] for name in board.contest.baselines},
+            "verdict": verdict_of(board),
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
             "jobs": [_job(row) for _, row in ledger.jobs.items()],
             "policies": ranked(score for _, score in ledger.scores.items()),
