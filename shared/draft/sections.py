@@ -116,6 +116,9 @@ def _tell(fields: Sequence[tuple[Column, Declared]], guesses: list[Guess]) -> No
             guesses.append(
                 Guess(about, str(options["type"]), comment, "mend the file", sure=False)
             )
+        elif column.kind == "words" and "numbers" in comment:
+            change = "write plain numbers; source.missing lists words for nothing"
+            guesses.append(Guess(about, str(options["type"]), comment, change, sure=False))
         elif column.constant:
             guesses.append(Guess(about, "no feature", "constant", "delete `feature: false`"))
 
