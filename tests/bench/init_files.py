@@ -89,7 +89,7 @@ def _frame(stream: Any, rows: int) -> pd.DataFrame:
     return pd.DataFrame(
         [
             {**{k if str(k).isidentifier() else f"x{k}": v for k, v in x.items()}, "target": y}
-            for x, y in stream.take(rows)
+            for x, y in list(stream)[:rows]  # read to its end, or River leaves the file open
         ]
     )
 
