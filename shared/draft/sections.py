@@ -51,7 +51,7 @@ def sections_of(sample: Sample, roles: Roles) -> tuple[list[str], list[Guess]]:
                 f"  key: {written.value(roles.key.name)}", "? windows and lags run per key"
             )
         )
-    lines.append("  fields:")
+    lines.append("  fields:" if any(d.options for _, d in fields) else "  fields: {}")
     for column, (options, comment) in fields:
         text = (
             f"    {written.key(column.name)}: {written.value(options)}"

@@ -88,7 +88,7 @@ def _frame(stream: Any, rows: int) -> pd.DataFrame:
     """River's pairs as a table; the answer is the column `target`."""
     return pd.DataFrame(
         [
-            {**{k if str(k).isidentifier() else f"x{k}": v for k, v in x.items()}, "target": y}
+            {**{re.sub(r"\W|^(?=\d)", "_", str(k)): v for k, v in x.items()}, "target": y}
             for x, y in list(stream)[:rows]  # read to its end, or River leaves the file open
         ]
     )
@@ -104,9 +104,9 @@ def generated(rows: int) -> Iterator[File]:
     level = np.zeros(rows)
     for n in range(4, rows):
         level[n] = 0.95 * level[n - 4] + r.normal()
-    failed = (
-        level - pd.Series(level).rolling(40, min_periods=1).mean() + r.normal(0, 0.3, rows) > 1
-    ).astype(int)
+    own = pd.Series(level).groupby(np.arange(rows) % 4)
+    usual = own.transform(lambda one: one.rolling(10, min_periods=1).mean()).to_numpy()
+    failed = (level - usual + r.normal(0, 0.3, rows) > 1).astype(int)
     times = pd.date_range("2024-01-01", periods=rows, freq="15min").strftime("%d.%m.%Y %H:%M")
     frame = pd.DataFrame(
         {

@@ -296,6 +296,13 @@ def test_a_json_array_and_a_wrong_target_are_explained(tmp_path: Path) -> None:
         drafted(csv(tmp_path), "--target", "colours")
 
 
+def test_a_time_and_a_target_are_enough(tmp_path: Path) -> None:
+    frame = with_times("%Y-%m-%d %H:%M")[["when", "y"]]
+    found = drafted(csv(tmp_path, frame))
+    assert found.problem.feature_names and len(found.valid) == found.labels == N
+    assert len(drafted(csv(tmp_path, frame.assign(nothing=None))).valid) == N
+
+
 def test_two_rows_are_enough_to_write_something(tmp_path: Path) -> None:
     found = drafted(written(tmp_path, "x.csv", "a,y\n1,0\n2,1\n"))
     assert len(found.valid) == 2
