@@ -8,9 +8,8 @@ import msgspec
 from services.console.audits import audit_summary
 from services.console.contest import PUBLISHED
 from services.console.ledger import JobRow, Step
-from shared.registry.gains import ranked
-from services.console.ledger import Step
 from services.console.verdict import verdict_of
+from shared.registry.gains import ranked
 
 if TYPE_CHECKING:
     from services.console.core import Board
