@@ -74,8 +74,9 @@ chaos-long: setup-dev  ## the long lane on Kafka: 200 kills of each stateful ser
 dask-long: setup-dev  ## 200 fits on Dask, a worker killed every 5 seconds: none lost, none twice, all as in process
 	HEADRACE_DASK=long $(PYTEST) tests/chaos/test_dask_workers.py -s
 
-fuzz-long: setup-dev  ## two million arbitrary and near-valid events through validator and featurizer; minutes
-	HEADRACE_FUZZ_EVENTS=2000000 $(PYTEST) tests/unit/validator/test_fuzz_stream.py
+fuzz-long: setup-dev  ## two million arbitrary and near-valid events through validator and featurizer, 200,000 through all windows beside pandas; an hour of CPU
+	HEADRACE_FUZZ_EVENTS=2000000 $(PYTEST) tests/unit/validator/test_fuzz_stream.py --durations=1
+	HEADRACE_FUZZ_WINDOWS=200000 $(PYTEST) tests/unit/features/test_windows_more.py -k five_thousand --durations=1
 
 redis: setup-dev  ## the online view on a real Redis (Docker, the PATH, or a wheel): killed, emptied, paused, full
 	$(PYTEST) tests/contract/test_online.py tests/contract/test_online_redis.py tests/unit/console/test_online_view.py tests/unit/console/test_lookups.py

@@ -12,6 +12,7 @@ from services.console import policy
 from services.console.core import Board
 from services.console.drawing import scores, told
 from services.console.story import story
+from services.console.verdict import verdict_of
 from services.console.view import ScoreRow, figures, honesty, score_rows
 from services.console.words import count, counted, duration, moment, share
 
@@ -73,14 +74,15 @@ def _numbers(board: Board, summary: Mapping[str, Any], honest: str) -> Table:
 
 def _explained(board: Board, rows: Sequence[ScoreRow]) -> Padding:
     """What the table's numbers mean, and the verdict."""
-    overall, _, lead = figures(board, rows)[:3]
+    overall = figures(board, rows)[0]
     said = (
         f"{overall.value} = {overall.of}. Nobody saw a label before answering; baselines answer the "
         "same events at the same moment and learn online too. ± is half of a 95 % interval from the "
         "spread between blocks of consecutive labels (errors come in runs)."
     )
-    verdict = f"{lead.title} {lead.value}, {lead.sure}."
-    return Padding(Group(Text(verdict, style="bold"), Text(said, style="dim")), (1, 0, 0, 0))
+    return Padding(
+        Group(Text(verdict_of(board).text, style="bold"), Text(said, style="dim")), (1, 0, 0, 0)
+    )
 
 
 def _happened(board: Board) -> list[RenderableType]:

@@ -24,6 +24,7 @@ from services.console.panels import (
     rejected_rows,
 )
 from services.console.profiles import Snapshot
+from services.console.verdict import Verdict, verdict_of
 from services.console.view import ScoreRow, figures, restated_text, score_rows
 from services.console.wanted import WantedCard, wanted_cards
 from services.console.words import Figure, count, moment
@@ -56,6 +57,7 @@ class View(msgspec.Struct, frozen=True):
     groups: list[RejectedGroup]
     rejected: list[RejectedRow]
     restated: str
+    verdict: Verdict
     coverage: list[CoverageRow]
     audit: AuditCard
     wanted: list[WantedCard]
@@ -99,6 +101,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         groups=rejected_groups(board),
         rejected=rejected_rows(board),
         restated=restated_text(board),
+        verdict=verdict_of(board),
         coverage=coverage_rows(board.coverage),
         audit=audit_card(board.audits, board.problem),
         wanted=wanted_cards(board.wanted, board.problem),

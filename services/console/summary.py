@@ -8,6 +8,7 @@ import msgspec
 from services.console.audits import audit_summary
 from services.console.contest import PUBLISHED
 from services.console.ledger import JobRow, Step
+from services.console.verdict import verdict_of
 from shared.registry.gains import ranked
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def summary(board: "Board") -> dict[str, Any]:
                 **board.restated.figures(board.contest.regression),
             },
             "baselines": {name: figures[name] for name in board.contest.baselines},
+            "verdict": verdict_of(board),
             "alerts": [_told(row.alert, row.steps) for _, row in ledger.alerts.items()],
             "jobs": [_job(row) for _, row in ledger.jobs.items()],
             "policies": ranked(score for _, score in ledger.scores.items()),

@@ -1,5 +1,6 @@
 """What a column holds, from its cells alone."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,14 @@ _NOTHING = frozenset({"?", "-", "--", "---", ".", "..", "*", "#n/a", "unknown", 
 _MOSTLY = 0.98
 """Share of cells that must be numbers for a column of numbers; the others would be rejected."""
 _BIGGEST = 2**63
+_GROUPED = re.compile(r"[-+]?[0-9]{1,3}(,[0-9]{3})*(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
 class Column:
     """`title`: its name in the file; `name`: in the event. `counts`: how often each value stands there.
 
-    `numbers`: one for each row, NaN where there is none. `nothing`: a word that stands for a missing
+    `numbers`: one for each row, NaN where there is none. `nothing`: words that stand for a missing
     value. `odd`: the first cell that does not fit the kind, as row and text. `quoted`: numbers or truth
     values that are written as text.
     """
@@ -40,7 +42,7 @@ class Column:
     cells: Sequence[Any] = field(repr=False)
     numbers: F64 | None = field(default=None, repr=False)
     moments: Moments | None = field(default=None, repr=False)
-    nothing: str | None = None
+    nothing: tuple[str, ...] = ()
     odd: tuple[int, str] | None = None
     odds: int = 0
     quoted: bool = False
@@ -113,10 +115,8 @@ def _numbers(known: list[Any], basis: dict[str, Any], text: bool, comma: bool) -
     )
     rest = len(known) - basis["missing"]
     found = rest - others.total()
-    nothing = next(iter(others), "")
-    stands_for_nothing = (
-        text and len(others) == 1 and found > 0 and nothing.strip().lower() in _NOTHING
-    )
+    words = {word.strip() for word in others}
+    stands_for_nothing = text and found > 0 and {word.lower() for word in words} <= _NOTHING
     if not stands_for_nothing and found < max(1, _MOSTLY * rest):
         return None
     values = [value for value in parsed if value is not None]
@@ -128,7 +128,7 @@ def _numbers(known: list[Any], basis: dict[str, Any], text: bool, comma: bool) -
         kind="integer" if whole else "number",
         counts=Counter(values),
         numbers=numbers,
-        nothing=nothing.strip() if stands_for_nothing else None,
+        nothing=tuple(sorted(words)) if stands_for_nothing else (),
         odd=None if stands_for_nothing else _first_odd(known, parsed),
         odds=0 if stands_for_nothing else others.total(),
         quoted=not text and any(isinstance(cell, str) for cell in known),
@@ -154,11 +154,16 @@ def _words(cells: Sequence[Any], known: list[Any], basis: dict[str, Any]) -> Col
     return Column(kind="words" if texts else "empty", counts=Counter(texts), **basis)
 
 
-def decimal_comma(columns: Iterable[Sequence[Any]]) -> bool:
-    """Whether more columns of CSV text are numbers with a decimal comma than without."""
+def decimal_comma(columns: Iterable[Sequence[Any]], delimiter: str | None) -> bool:
+    """Whether more columns of CSV text are numbers with a decimal comma than without.
+
+    Where the comma delimits too, `1,234` says nothing: it may as well group thousands.
+    """
     point = comma = 0
     for cells in columns:
         known = [cell for cell in cells if not _is_missing(cell, True)]
+        if delimiter == "," and all(_GROUPED.fullmatch(cell.strip()) for cell in known):
+            continue
         if known and any("," in cell for cell in known):
             comma += all(number_of(with_point(cell)) is not None for cell in known)
         elif known and any("." in cell for cell in known):

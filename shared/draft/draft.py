@@ -36,7 +36,7 @@ def draft(
     Raises:
         UsageError: there is nothing to predict, or nothing to predict it from.
     """
-    comma = sample.form == "csv" and sample.delimiter != "," and decimal_comma(sample.columns)
+    comma = sample.form == "csv" and decimal_comma(sample.columns, sample.delimiter)
     names = field_names(sample.names)
     columns = [
         look(title, name, cells, absent, sample.form == "csv", comma)
@@ -118,7 +118,7 @@ def _source(
                 "numbers", "decimal commas", "most columns of numbers have them", "source.decimal"
             )
         )
-    nothing = sorted({column.nothing for column in columns if column.nothing})
+    nothing = sorted({word for column in columns for word in column.nothing})
     if nothing:
         lines.append(written.line(f"  missing: {written.value(nothing)}", "stands for no value"))
         guesses.append(

@@ -1,11 +1,13 @@
 """The declaration of each field, from what its column holds."""
 
+import re
 from collections.abc import Sequence
 from math import floor, log10
 from typing import Any, NamedTuple
 
 from shared.draft.column import Column
 from shared.draft.names import unit_of
+from shared.problem.cells import number_of
 from shared.problem.scalars import identifier
 
 MOST_CATEGORIES = 20
@@ -15,6 +17,9 @@ _EXAMPLES = 3
 _A_VALUE = 5
 """Rows a value from which on other names for the same values are told from chance."""
 _LEAST_SPAN, _MOST_SPAN = 1e-300, 1e300
+_NEARLY, _MOSTLY_DRESSED = 0.5, 0.98
+"""Shares of cells that are numbers, or would be without a unit or a thousands separator."""
+_DRESSED = re.compile(r"[^\w\s]{0,3}\s?[0-9][0-9.,' ]*\s?([%°€$£¥]|[A-Za-z]{1,3})?")
 _ENOUGH = 20
 """Rows from which on two columns that say the same do not so by chance."""
 
@@ -108,10 +113,26 @@ def _words(column: Column, is_key: bool, wide: bool) -> tuple[dict[str, Any], st
     if few and _told_apart(values):
         options = {"type": "category", "categories": values, "unseen": "other"}
         return options, f"{count} values"
+    doubt = "" if is_key else nearly_numbers(column)
     if count * 2 <= column.known or is_key:
         how = "frequency" if wide else "hash"
-        return {"type": "category", "encode": how}, f"{count:,} values, such as {shown}"
-    return {"type": "text"}, f"free text, such as {shown}; no feature"
+        return {"type": "category", "encode": how}, f"{count:,} values, such as {shown}{doubt}"
+    return {"type": "text"}, f"free text, such as {shown}; no feature{doubt}"
+
+
+def nearly_numbers(column: Column) -> str:
+    """Why a column of words could have been one of numbers; nothing where it could not."""
+    texts = {text: count for text, count in column.counts.items() if isinstance(text, str)}
+    plain = sum(count for text, count in texts.items() if number_of(text) is not None)
+    if plain == column.known:  # beyond what an event may hold
+        return ""
+    if plain >= _NEARLY * column.known:
+        other = next(str(v) for v in column.counts if v not in texts or number_of(v) is None)
+        return f"; {plain / column.known:.0%} are numbers, but not `{other[:20]}`"
+    dressed = sum(count for text, count in texts.items() if _DRESSED.fullmatch(text.strip()))
+    if dressed >= _MOSTLY_DRESSED * column.known:
+        return f"; numbers are not written as in `{next(iter(texts))[:20]}`"
+    return ""
 
 
 def _told_apart(values: Sequence[Any]) -> bool:

@@ -52,9 +52,13 @@ def choose_target(columns: Sequence[Column], asked: str | None, file: str) -> tu
         return found[0], Guess("target", f"`{found[0].title}`", "--target names it")
     change = "headrace init with --target COLUMN"
     by_name = {plain(column.title): column for column in reversed(columns)}
-    named = next((by_name[name] for name in _TARGETS if name in by_name), None)
-    if named is not None:
-        return named, Guess("target", f"`{named.title}`", "by its name", change)
+    named = [by_name[name] for name in _TARGETS if name in by_name]
+    if named:
+        others = ", ".join(f"`{column.title}`" for column in named[1:])
+        why = "by its name" + (f"; by theirs {others} could be it too" if others else "")
+        if others:
+            why += ", and would be known beforehand"
+        return named[0], Guess("target", f"`{named[0].title}`", why, change, sure=not others)
     if not usable:
         raise UsageError(f"{file}: no column holds anything that could be predicted.")
     last = usable[-1]

@@ -51,7 +51,7 @@ def sections_of(sample: Sample, roles: Roles) -> tuple[list[str], list[Guess]]:
                 f"  key: {written.value(roles.key.name)}", "? windows and lags run per key"
             )
         )
-    lines.append("  fields:")
+    lines.append("  fields:" if any(d.options for _, d in fields) else "  fields: {}")
     for column, (options, comment) in fields:
         text = (
             f"    {written.key(column.name)}: {written.value(options)}"
@@ -116,6 +116,9 @@ def _tell(fields: Sequence[tuple[Column, Declared]], guesses: list[Guess]) -> No
             guesses.append(
                 Guess(about, str(options["type"]), comment, "mend the file", sure=False)
             )
+        elif column.kind == "words" and "numbers" in comment:
+            change = "write plain numbers; source.missing lists words for nothing"
+            guesses.append(Guess(about, str(options["type"]), comment, change, sure=False))
         elif column.constant:
             guesses.append(Guess(about, "no feature", "constant", "delete `feature: false`"))
 

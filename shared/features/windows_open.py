@@ -46,6 +46,6 @@ class OpenWindowValues:
         before = None if fresh else known.parts
         after = before
         if value is not None:
-            after = self._outputs.with_value(before, now_us / HOUR_US, value)
+            after = self._outputs.with_value(before, (now_us - start_us) / HOUR_US, value)
         past.fills[self._index] = Running(start_us, now_us, after)
         self._outputs.write(row, after if self._now else before, value)

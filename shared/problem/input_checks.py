@@ -14,8 +14,8 @@ _KEY_TYPES = ("category", "text", "integer", "boolean")
 
 
 def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
-    """Fields: options that fit their types, bounds in order."""
-    if not problem.events.fields:
+    """Fields: options that fit their types, bounds in order. A calendar alone needs none."""
+    if not (problem.events.fields or problem.features):
         yield Mistake(("events", "fields"), "there is no field", "`price: {type: number}`")
     for name, spec in problem.events.fields.items():
         path = ("events", "fields", name)

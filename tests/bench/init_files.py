@@ -3,18 +3,18 @@
     .venv/bin/python -m tests.bench.init_files [--data DIR] [--rows N]
 
 Each file gives its first N rows: those of DIR (Parquet with a column `y`), data sets that come
-with scikit-learn and River, and CSV files with a decimal comma, with times of several keys, and with
-words for nothing. By hand: the fields with their types, the label, nothing else (and what the odd CSV
-files need).
+with scikit-learn and River (CSV, JSON lines, Parquet), and CSV files with a decimal comma, with times
+of several keys, and with words for nothing. By hand: the fields with their types, the label, what the
+odd CSV files need, and the features that whoever made the file up, or knows it, would declare.
 """
 
 import argparse
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ import yaml
 from river import datasets
 from sklearn import datasets as bundled
 
-HEADRACE = str(Path(sys.executable).with_name("headrace"))
+from services.cli import app
 
 
 class File(NamedTuple):
@@ -36,6 +36,16 @@ class File(NamedTuple):
     write: Callable[[pd.DataFrame, Path], None]
     source: dict[str, Any]
     events: dict[str, Any]
+    features: tuple[dict[str, Any], ...] = ()
+
+
+class Compared(NamedTuple):
+    """The metric of `init`'s file and of the one by hand, and the rows that `init`'s rejected."""
+
+    metric: str
+    ours: float
+    by_hand: float
+    rejected: int
 
 
 def parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -61,16 +71,27 @@ def files(data: Path | None, rows: int) -> Iterator[File]:
         shuffled = frame.sample(frac=1.0, random_state=1).head(rows)
         yield File(f"{name}.csv", shuffled, "target", csv(), {}, {})
     for stream in (datasets.Bananas(), datasets.Phishing(), datasets.TrumpApproval()):
-        pairs = list(stream.take(rows))
-        frame = pd.DataFrame(
-            [
-                {**{k if str(k).isidentifier() else f"x{k}": v for k, v in x.items()}, "target": y}
-                for x, y in pairs
-            ]
-        )
-        name = type(stream).__name__.lower()
-        yield File(f"{name}.jsonl", frame, "target", jsonl, {}, {})
+        yield File(f"{_name(stream)}.jsonl", _frame(stream, rows), "target", jsonl, {}, {})
+    for stream in (datasets.ImageSegments(), datasets.ChickWeights()):
+        yield File(f"{_name(stream)}.parquet", _frame(stream, rows), "target", parquet, {}, {})
+    months, stream = ({"kind": "calendar", "parts": ["month"]},), datasets.AirlinePassengers()
+    frame = _frame(stream, rows)
+    yield File(f"{_name(stream)}.csv", frame, "target", csv(), {}, {"time": "month"}, months)
     yield from generated(rows)
+
+
+def _name(stream: Any) -> str:
+    return type(stream).__name__.lower()
+
+
+def _frame(stream: Any, rows: int) -> pd.DataFrame:
+    """River's pairs as a table; the answer is the column `target`."""
+    return pd.DataFrame(
+        [
+            {**{re.sub(r"\W|^(?=\d)", "_", str(k)): v for k, v in x.items()}, "target": y}
+            for x, y in list(stream)[:rows]  # read to its end, or River leaves the file open
+        ]
+    )
 
 
 def generated(rows: int) -> Iterator[File]:
@@ -83,9 +104,9 @@ def generated(rows: int) -> Iterator[File]:
     level = np.zeros(rows)
     for n in range(4, rows):
         level[n] = 0.95 * level[n - 4] + r.normal()
-    failed = (
-        level - pd.Series(level).rolling(40, min_periods=1).mean() + r.normal(0, 0.3, rows) > 1
-    ).astype(int)
+    own = pd.Series(level).groupby(np.arange(rows) % 4)
+    usual = own.transform(lambda one: one.rolling(10, min_periods=1).mean()).to_numpy()
+    failed = (level - usual + r.normal(0, 0.3, rows) > 1).astype(int)
     times = pd.date_range("2024-01-01", periods=rows, freq="15min").strftime("%d.%m.%Y %H:%M")
     frame = pd.DataFrame(
         {
@@ -96,7 +117,9 @@ def generated(rows: int) -> Iterator[File]:
         }
     )
     source = {"time_format": "%d.%m.%Y %H:%M"}
-    yield File("sensors.csv", frame, "failed", csv(), source, {"time": "when", "key": "sensor"})
+    mapped = {"time": "when", "key": "sensor"}
+    window = {"kind": "window", "field": "level", "of": ["mean"], "size": 10, "minus_now": True}
+    yield File("sensors.csv", frame, "failed", csv(), source, mapped, (window,))
     gaps = pd.Series(load.round(2).astype(str)).mask(pd.Series(r.random(rows) < 0.1), "?")
     frame = pd.DataFrame(
         {
@@ -113,7 +136,7 @@ def by_hand(file: File, path: Path) -> Path:
     """What someone would write who wants the fields, and no more."""
     fields: dict[str, Any] = {}
     for name, column in file.frame.items():
-        if name == file.target or name in (file.events.get("id"), file.events.get("time")):
+        if name in (file.target, file.events.get("id"), file.events.get("time")):
             continue
         texts = not pd.api.types.is_numeric_dtype(column) and name not in ("load",)
         fields[str(name)] = (
@@ -124,8 +147,9 @@ def by_hand(file: File, path: Path) -> Path:
     target = file.frame[file.target]
     label: dict[str, Any] = {"field": file.target}
     task = "regression"
-    if target.nunique() <= 40 and (target.dropna() % 1 == 0).all():
-        label["classes"] = [v.item() for v in sorted(target.unique())]
+    texts = not pd.api.types.is_numeric_dtype(target)
+    if texts or (target.nunique() <= 40 and (target.dropna() % 1 == 0).all()):
+        label["classes"] = sorted(target.unique().tolist())
         task = "binary" if target.nunique() == 2 else "multiclass"
     problem = {
         "name": "hand",
@@ -134,6 +158,7 @@ def by_hand(file: File, path: Path) -> Path:
         "source": {"path": file.name, **file.source},
         "events": {**file.events, "fields": fields},
         "label": label,
+        "features": list(file.features),
     }
     hand = path.with_name("hand.yaml")
     hand.write_text(yaml.safe_dump(problem, sort_keys=False))
@@ -141,34 +166,33 @@ def by_hand(file: File, path: Path) -> Path:
 
 
 def metrics(problem: Path) -> dict[str, Any]:
-    command = [
-        HEADRACE,
-        "run",
-        str(problem),
-        "--json",
-        "--data-dir",
-        str(problem.with_suffix(".run")),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=problem.parent)
-    if result.returncode:
-        raise RuntimeError(f"{problem}: {result.stderr}")
-    found: dict[str, Any] = json.loads(result.stdout.splitlines()[-1])
+    """`headrace run --json`, in this process: the models are compiled, and loaded once."""
+    said = StringIO()
+    with redirect_stdout(said), redirect_stderr(StringIO()):
+        options = ["--json", "--data-dir", str(problem.with_suffix(".run"))]
+        app(["run", str(problem), *options], standalone_mode=False)
+    found: dict[str, Any] = json.loads(said.getvalue().splitlines()[-1])
     return found
 
 
-def row(file: File, folder: Path) -> str:
+def compare(file: File, folder: Path) -> Compared:
+    """Both ways over one file."""
     path = folder / file.name
     file.write(file.frame, path)
-    subprocess.run(
-        [HEADRACE, "init", str(path), "--out", str(folder)], check=True, capture_output=True
-    )
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        app(["init", str(path), "--out", str(folder)], standalone_mode=False)
     ours = metrics(path.with_suffix(".yaml"))
     theirs = metrics(by_hand(file, path))
     name = "accuracy" if "accuracy" in ours["metrics"] else "r2"
-    a, b = ours["metrics"][name], theirs["metrics"][name]
-    note = "" if a >= b - 0.01 else " **below**"
-    shown = f"| {name} | {a:.4f} | {b:.4f} | {a - b:+.4f}{note} |"
-    return f"| {file.name} | {len(file.frame):,} {shown} {ours['rejected']} |"
+    return Compared(name, ours["metrics"][name], theirs["metrics"][name], ours["rejected"])
+
+
+def row(file: File, folder: Path) -> str:
+    """One line of the table."""
+    name, ours, theirs, rejected = compare(file, folder)
+    note = "" if ours >= theirs - 0.01 else " **below**"
+    shown = f"| {name} | {ours:.4f} | {theirs:.4f} | {ours - theirs:+.4f}{note} |"
+    return f"| {file.name} | {len(file.frame):,} {shown} {rejected} |"
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """CSV (RFC 4180) with a header line; cells become what the problem file declares."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,6 +25,7 @@ from shared.problem.spec import Problem
 
 _LONGEST_CELL = 16 * 1024 * 1024
 _DELIMITERS = (",", ";", "\t", "|")
+_SEP = re.compile(r'"?sep=(.)"?')
 
 
 def csv_rows(path: Path, problem: Problem) -> Iterator[Row]:
@@ -77,8 +79,8 @@ class Lines:
 
 def _rows(lines: Lines, path: Path, problem: Problem) -> Iterator[Row]:
     written = Written(problem)
-    first = next(lines, "")
-    delimiter = written.delimiter or usual_delimiter(first)
+    first, named = first_line(lines)
+    delimiter = written.delimiter or named or usual_delimiter(first)
     names = written.names(header_of(first, delimiter, path))
     check_columns(names, path, problem)
     events, read_label, encode = problem.events, label_reader(problem), msgspec.json.encode
@@ -96,6 +98,13 @@ def _rows(lines: Lines, path: Path, problem: Problem) -> Iterator[Row]:
         time = time_of(values[events.time]) if events.time else None
         key = text_of(values[events.key]) if events.key else None
         yield Row(encode(values), label, name, time, key)
+
+
+def first_line(lines: Iterator[str]) -> tuple[str, str | None]:
+    """The header line, and the delimiter that a line before it names: spreadsheets write `sep=;`."""
+    line = next(lines, "")
+    named = _SEP.fullmatch(line.strip("\r\n"))
+    return (next(lines, ""), named[1]) if named else (line, None)
 
 
 def usual_delimiter(header: str) -> str:

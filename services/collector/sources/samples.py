@@ -11,6 +11,7 @@ import msgspec
 from services.collector.sources.csv_rows import (
     Lines,
     cells_of,
+    first_line,
     header_of,
     opened,
     usual_delimiter,
@@ -87,10 +88,12 @@ def _csv(path: Path) -> Sample:
             f"{path}, line 1: this is no UTF-8. Save the file as UTF-8, for example with: "
             "iconv -f UTF-16 -t UTF-8 (or -f WINDOWS-1252)."
         )
-    delimiter = _delimiter(head)
+    rest = iter(head)
+    header, told = first_line(rest)
+    delimiter = told or _delimiter([header, *rest])
     with opened(path) as file:
         lines = Lines(file)
-        names = header_of(next(lines, ""), delimiter, path)
+        names = header_of(first_line(lines)[0], delimiter, path)
         _named(names, path)
         if all(number_of(name) is not None for name in names):
             raise UsageError(

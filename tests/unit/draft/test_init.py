@@ -82,6 +82,46 @@ def test_decimal_commas(tmp_path: Path) -> None:
     assert [v.fields["amount"] for v in found.valid] == frame.amount.tolist()
 
 
+def test_decimal_commas_in_quotes_where_the_comma_delimits(tmp_path: Path) -> None:
+    amount = FRAME.amount.map("{:.2f}".format).str.replace(".", ",")
+    found = drafted(csv(tmp_path, FRAME.assign(amount=amount)))
+    assert [v.fields["amount"] for v in found.valid] == FRAME.amount.tolist()
+
+
+def test_the_line_by_which_spreadsheets_name_the_delimiter(tmp_path: Path) -> None:
+    text = "sep=;\r\n" + FRAME.to_csv(index=False, sep=";", decimal=",", lineterminator="\r\n")
+    found = drafted(written(tmp_path, "orders.csv", b"\xef\xbb\xbf" + text.encode()))
+    assert [v.fields["amount"] for v in found.valid] == FRAME.amount.tolist()
+    assert len(found.valid) == found.labels == N and not found.rejected
+
+
+def told(path: Path) -> dict[str, str]:
+    """What `init` says it is not sure of."""
+    guesses = draft(sample_of(path), "a", "a").guesses
+    return {guess.about: guess.why for guess in guesses if not guess.sure}
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (FRAME.amount.map("{:.1f}%".format), "numbers are not written as in"),
+        (FRAME.amount.map("€ {:.2f}".format), "numbers are not written as in"),
+        ((FRAME.amount * 1000).map("{:,.2f}".format), "numbers are not written as in"),
+        (FRAME.amount.where(FRAME.index % 9 > 0, np.inf), "are numbers, but not `inf`"),
+    ],
+)
+def test_numbers_that_are_not_read_as_such_are_told(
+    tmp_path: Path, cells: "pd.Series[str]", words: str
+) -> None:
+    assert words in told(csv(tmp_path, FRAME.assign(amount=cells)))["field amount"]
+    assert not told(csv(tmp_path, FRAME.assign(amount=[f"order {n}" for n in range(N)])))
+
+
+def test_several_columns_called_like_a_target_are_told(tmp_path: Path) -> None:
+    found = told(csv(tmp_path, FRAME.assign(label=FRAME.y[::-1].to_numpy())))
+    assert "by theirs `y` could be it too" in found["target"]
+
+
 @pytest.mark.parametrize(
     "form",
     [
@@ -122,6 +162,9 @@ def test_missing_values_and_words_for_them(tmp_path: Path) -> None:
     assert found.problem.source is not None and found.problem.source.missing == ["?"]
     assert found.problem.events.fields["amount"].type == "number"
     assert found.valid[0].fields["amount"] is None and not found.rejected
+    found = drafted(csv(tmp_path, FRAME.assign(amount=amount.mask(FRAME.index % 5 == 1, "-"))))
+    assert found.problem.source is not None and found.problem.source.missing == ["-", "?"]
+    assert found.problem.events.fields["amount"].type == "number" and not found.rejected
 
 
 def test_names_that_are_no_names(tmp_path: Path) -> None:
@@ -251,6 +294,13 @@ def test_a_json_array_and_a_wrong_target_are_explained(tmp_path: Path) -> None:
         drafted(written(tmp_path, "x.jsonl", '[{"a": 1}]'))
     with pytest.raises(UsageError, match="there is no column `colours`; --target takes `colour`"):
         drafted(csv(tmp_path), "--target", "colours")
+
+
+def test_a_time_and_a_target_are_enough(tmp_path: Path) -> None:
+    frame = with_times("%Y-%m-%d %H:%M")[["when", "y"]]
+    found = drafted(csv(tmp_path, frame))
+    assert found.problem.feature_names and len(found.valid) == found.labels == N
+    assert len(drafted(csv(tmp_path, frame.assign(nothing=None))).valid) == N
 
 
 def test_two_rows_are_enough_to_write_something(tmp_path: Path) -> None:

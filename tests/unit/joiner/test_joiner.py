@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from services.console.restated import Restated
 from services.joiner.core import Joiner
 from shared.messages.streams import CONTROL, LABELS, OUTCOMES, PREDICTIONS, REJECTED
 from shared.messages.types import Control, Prediction
@@ -151,6 +152,27 @@ def test_any_order_of_first_labels_and_predictions_gives_the_same_ledger() -> No
         for order in permutations(records)
     }
     assert found == {(("a", 0, 0), ("b", 1, 0))}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_order_and_any_repetition_of_single_labels_end_the_same(data: st.DataObject) -> None:
+    names = "abcde"
+    predictions = [prediction(name, minute) for minute, name in enumerate(names)]
+    labels = [label(name, data.draw(st.integers(0, 1))) for name in names]
+    again = data.draw(st.lists(st.sampled_from(labels), max_size=10))
+
+    def end_of(records: list[Record]) -> tuple[list[Any], dict[str, float]]:
+        outs, restated = handled(Joiner(problem()), *records), Restated()
+        for out in outs:
+            if out.stream is OUTCOMES:
+                restated.take(out.value, regression=False)
+        assert set(checks(outs)) <= {"label_twice"}
+        return sorted(outcomes(outs)), restated.figures(regression=False)
+
+    expected = end_of([*predictions, *labels])
+    assert [name for name, _, _ in expected[0]] == [*names]
+    assert end_of(data.draw(st.permutations([*predictions, *labels, *again]))) == expected
 
 
 @settings(max_examples=60, deadline=None)
