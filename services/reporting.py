@@ -43,7 +43,7 @@ def report(run: Run, problem: Problem | None, out: Path) -> dict[str, Any]:
         raise UsageError(
             f"there is no prediction on the log of {run.directory} yet: nothing to show"
         )
-    names = tuple(first.features) if problem is None else problem.feature_names
+    names = tuple(first.features) if problem is None else problem.model_names
     profiles = Profiles(names, (problem.profile if problem else ProfileSpec()).tile)
     sample = Sample(SAMPLED, SEED)
     for row in chain([first], rows):

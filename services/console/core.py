@@ -18,7 +18,6 @@ from services.console.summary import summary
 from services.console.timeline import Point, Timeline
 from services.console.wanted import Wanted
 from shared.errors import Reject
-from shared.features.feature_set import FeatureSet
 from shared.messages.codec import encode
 from shared.messages.streams import (
     ALERTS,
@@ -78,8 +77,8 @@ class Board:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        names = tuple(FeatureSet(problem).names)
-        kinds: dict[str, FormulaKind] = dict.fromkeys(names, "number")
+        names = problem.model_names
+        kinds: dict[str, FormulaKind] = dict.fromkeys(problem.feature_names, "number")
         rules = {r.name: Formula(r.expression, kinds) for r in problem.evaluation.rules}
         self.contest = Contest(problem, names, rules)
         self.timeline = Timeline()
