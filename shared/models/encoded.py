@@ -1,13 +1,13 @@
 """Features as a model sees them: beside each category's code, what its labels were so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from shared.models.pool import Pool
 from shared.models.port import Labels
 from shared.models.rows import matrix
 from shared.problem.spec import Problem
 
-Row = Mapping[str, float | None]
+Row = dict[str, float | None]
 
 
 class Encoded:
