@@ -10,6 +10,7 @@ import msgspec
 from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.coverage import Coverage
+from services.console.fields import FieldProfiles
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
 from services.console.restated import Restated
@@ -85,6 +86,7 @@ class Board:
         self.ledger = Ledger()
         self.audits = Audits()
         self.profiles = Profiles(names, problem.profile.tile)
+        self.fields = FieldProfiles(problem)
         self.wanted = Wanted()
         self.coverage = Coverage(problem)
         self.restated = Restated()
@@ -140,6 +142,7 @@ class Board:
         yield from self.ledger.changes()
         yield from self.audits.changes()
         yield from self.profiles.changes()
+        yield from self.fields.changes()
         yield from self.wanted.changes()
         yield from self.coverage.changes()
         if self._moved:
@@ -160,6 +163,7 @@ class Board:
         self.ledger.restore(entries)
         self.audits.restore(entries)
         self.profiles.restore(entries)
+        self.fields.restore(entries)
         self.wanted.restore(entries)
         self.coverage.restore(entries)
 
@@ -194,6 +198,7 @@ class Board:
             counts.last = prediction.time
         self.contest.predicted(prediction, counts.predictions)
         self.profiles.add(prediction)
+        self.fields.add(prediction)
         self.coverage.predicted(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())

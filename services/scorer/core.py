@@ -176,6 +176,7 @@ class Scorer:
                 said=said[row],
                 arrival=arrival[row],
                 champion=None if speaker == pool.champion else pool.champion,
+                fields=features.fields,
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 

@@ -203,10 +203,12 @@ class Acceptance(Part):
 
 class ProfileSpec(Part):
     """What the data looks like, by feature and tile of event time. `tile`: the shortest one; older
-    ones are doubled, so that ten of each length are kept at most.
+    ones are doubled, so that ten of each length are kept at most. `share`: of how many events the
+    fields are profiled as they came, where features do not show them (by a hash of the ids).
     """
 
     tile: Duration = Field(timedelta(days=1), gt=timedelta(0))
+    share: float = Field(0.1, ge=0.0, le=1.0)
 
 
 class Retention(Part):
