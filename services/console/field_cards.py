@@ -24,7 +24,7 @@ def field_cards(
         off = "" if not profiles.names else "Not profiled (profile.share is 0). "
         return [], f"{off}{same}"
     tiles = profiles.of(source)
-    chosen = [t for t in tiles if span and span[0].start_s < t.end_s <= span[-1].end_s]
+    chosen = [t for t in tiles if span and _meets(t, span[0].start_s, span[-1].end_s)]
     now, whole = merged(chosen, profiles.names), merged(tiles, profiles.names)
     blocks = [(tile, tile.block) for tile in tiles]
     cards = []
@@ -47,22 +47,20 @@ def field_cards(
     return cards, about
 
 
+def _meets(tile: Tile, start_s: float, end_s: float) -> bool:
+    """Fewer rows may lie in other tiles than the features' own, the further back the longer."""
+    return tile.start_s < end_s and start_s < tile.end_s
+
+
 def _about(spec: FieldSpec) -> str:
     what = f"{spec.type}, unit {spec.unit}" if spec.unit else spec.type
     return f"{spec.description} ({what})" if spec.description else what
 
 
-def _counted(made: Card, why: str) -> Card:
-    """Values that are no numbers: nothing is said of their order."""
+def _counted(made: Card, why: str, error: str = "compared by hashes of the values") -> Card:
+    """Values that are no numbers to reckon with: how many there are."""
     values = [row for row in made.figures if row[0] == "values"]
-    return msgspec.structs.replace(
-        made,
-        figures=values,
-        bars=[],
-        top=[],
-        no_bars=why,
-        error="compared by hashes of the values",
-    )
+    return msgspec.structs.replace(made, figures=values, bars=[], top=[], no_bars=why, error=error)
 
 
 def _named(made: Card, column: Column, texts: Mapping[int, str]) -> Card:
@@ -78,4 +76,4 @@ def _times(made: Card, column: Column) -> Card:
     if not column.n:
         return _counted(made, made.no_bars)
     first, last = (moment(datetime.fromtimestamp(at, UTC)) for at in (column.low, column.high))
-    return _counted(made, f"times from {first} to {last}")
+    return _counted(made, f"times from {first} to {last}", made.error)
