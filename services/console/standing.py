@@ -77,7 +77,7 @@ def coverage_standing(found: Covered | None) -> dict[str, Any]:
     ]
     for (kind, names), groups in zip(below.items(), (found.classes, found.slices), strict=True):
         if groups:
-            few = f"{len(names)} of {len(groups)} {kind} below {least}"
+            few = f"{len(names)} of {len(groups)} {kind} below {least} labels"
             told.append(few + (f": {listed(names)}" if names else ""))
     return {
         "predictions": whole.predictions,
@@ -87,7 +87,7 @@ def coverage_standing(found: Covered | None) -> dict[str, Any]:
         "classes_below": below["classes"],
         "slices": len(found.slices),
         "slices_below": below["slices"],
-        "text": f"{'; '.join(told)} (labels that evaluation.minimum_support asks for)"
+        "text": f"{'; '.join(told)} (evaluation.minimum_support)"
         if len(told) > 1
         else told[0],
     }

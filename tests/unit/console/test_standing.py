@@ -54,7 +54,7 @@ def test_coverage_names_what_is_below_the_support() -> None:
     found = saved(board)["coverage"]
     assert (found["predictions"], found["labels"]) == (1_500, whole["restated"]["labels"])
     assert (found["classes_below"], found["slices_below"]) == ([], ["rare"])
-    assert "0 of 2 classes below 30; 1 of 2 slices below 30: rare" in found["text"]
+    assert "0 of 2 classes below 30 labels; 1 of 2 slices below 30 labels: rare" in found["text"]
 
 
 def test_nothing_is_claimed_of_nothing() -> None:
