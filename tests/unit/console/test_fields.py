@@ -63,7 +63,7 @@ def test_what_cleaning_hides_is_seen(board: Board) -> None:
     units = {name: (now, before) for name, now, before in named(last.fields, "clipped").figures}
     assert abs(float(units["95 %"][0].replace(",", ""))) > 1_000 > float(units["75 %"][1])
     strip = named(last.fields, "filled").missing_over_time
-    assert [part.tenth for part in strip] == [3, 3, 3, 10]
+    assert [part.tenth > 3 for part in strip] == [False, False, False, True]
     assert not {card.name for card in last.fields} & set(SAME)
     assert "100.0 % of them" in last.fields_about and ", ".join(SAME) in last.fields_about
 
@@ -71,7 +71,7 @@ def test_what_cleaning_hides_is_seen(board: Board) -> None:
 def test_categories_are_named_and_texts_only_counted(board: Board) -> None:
     whole = page(board, span=ALL)
     shop = named(whole.fields, "shop")
-    assert [name for name, _ in shop.top] == ["s0", "s1", "s2", HOSTILE]
+    assert {name for name, _ in shop.top} == {"s0", "s1", "s2", HOSTILE}
     assert [part for _, part in shop.top] == ["25.0 %"] * 4
     assert shop.distinct == "4" and not shop.bars
     note, seen = named(whole.fields, "note"), named(whole.fields, "seen")
@@ -83,7 +83,7 @@ def test_categories_are_named_and_texts_only_counted(board: Board) -> None:
 
 def test_sources_stand_apart(board: Board) -> None:
     web = named(page(board, span=ALL, source="web").fields, "aside")
-    assert dict((n, now) for n, now, _ in web.figures)["values"] < "1,152"
+    assert 400 < int(dict((n, now) for n, now, _ in web.figures)["values"]) < 576
     rows = sum(row.rows for row in (page(board, span=ALL, source=s) for s in ("web", "app")))
     assert rows == page(board, span=ALL).rows == 1_152
 
