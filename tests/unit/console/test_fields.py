@@ -26,13 +26,14 @@ PROBLEM = declared()
 
 
 def story() -> list[Prediction]:
-    """Four days; on the last one `filled` is missing, `clipped` in another unit, a shop is new."""
+    """Four days; on the last one `filled` is missing, and `clipped` in another unit."""
     rows = events(1_152)
     for n, row in enumerate(rows):
         if n >= 864:
             row.fields["filled"] = None
             if row.fields["clipped"] is not None:
                 row.fields["clipped"] *= 1_000
+        if n % 4 == 0:
             row.key = row.fields["shop"] = HOSTILE
     found = predictions(PROBLEM, rows)
     for n, prediction in enumerate(found):
