@@ -78,7 +78,8 @@ def data_page(
         for name in snapshot.names
         if name not in shown
     ]
-    raw, about = [], ""
+    raw: list[Card] = []
+    about = ""
     if fields is not None and problem is not None:
         raw, about = field_cards(fields, problem, asked.source, span)
     return DataPage(
