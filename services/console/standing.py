@@ -87,7 +87,5 @@ def coverage_standing(found: Covered | None) -> dict[str, Any]:
         "classes_below": below["classes"],
         "slices": len(found.slices),
         "slices_below": below["slices"],
-        "text": f"{'; '.join(told)} (evaluation.minimum_support)"
-        if len(told) > 1
-        else told[0],
+        "text": f"{'; '.join(told)} (evaluation.minimum_support)" if len(told) > 1 else told[0],
     }
