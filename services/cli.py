@@ -147,8 +147,10 @@ def serve(
 
 @app.command()
 def status(data_dir: DataDir = None, problem: ProblemFile = None, as_json: AsJson = False) -> None:
-    """Where each stream ends, what is live, what is open."""
-    show(inspection.status(inspection.chosen(data_dir, problem)), as_json)
+    """Where each stream ends, what is live, what is open, what was audited and labelled."""
+    found = inspection.status(inspection.chosen(data_dir, problem))
+    lines = {name: found[name]["text"] for name in ("audit", "coverage")}
+    show(found if as_json else found | lines, as_json)
 
 
 @app.command()

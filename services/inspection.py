@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from services.console.standing import standing
 from shared import wiring
 from shared.errors import Reject, UntrustedArtefact, UsageError
 from shared.log.port import Append
@@ -31,6 +32,7 @@ from shared.settings import load
 
 RUNS = Path(".headrace")
 _PAGE = 1_000
+_STANDING = ("audits", "coverage")
 Verb = Literal["promote", "reject", "rollback", "retrain", "cancel", "acknowledge", "resolve"]
 
 
@@ -74,10 +76,13 @@ def messages(run: Run, stream: Stream, start: int = 0) -> Iterator[tuple[int, An
 
 
 def status(run: Run) -> dict[str, Any]:
-    """Ends of the streams, the live model, open alerts, jobs; on Kafka what lags, by partition."""
+    """Ends of the streams, the live model, open alerts, jobs, audit and coverage as of the console's
+    last checkpoint; on Kafka what lags, by partition.
+    """
     settings = load()
     reader = wiring.open_reader(settings, *run)
     ends = {str(stream): end for stream in Stream if (end := reader.end(stream))}
+    kept = [(name, value) for name in _STANDING for value in reader.states(name)]
     reader.close()
     live = _live(run)
     open_alerts = [row["alert"] for row in alerts(run) if row["state"] == "open"]
@@ -92,6 +97,7 @@ def status(run: Run) -> dict[str, Any]:
         "open_alerts": open_alerts,
         "jobs": states,
         "policies": scored(told),
+        **standing(kept),
         **wiring.standings(settings, run.problem),
     }
 

@@ -13,7 +13,6 @@ from services.trainer.shell import InlineTraining, request_of
 from shared import wiring
 from shared.durable import write_durably
 from shared.errors import UsageError
-from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS, MODELS, OUTCOMES, PREDICTIONS
 from shared.messages.types import Job, ModelEvent
 from shared.models.rows import matrix
@@ -41,7 +40,7 @@ def rebuild(run: Run, problem: Problem, version: str) -> dict[str, Any]:
     then = _trusted(run, event)
     requested = [job for _, job in messages(run, JOBS) if job.job == event.job]
     job: Job = next(job for job in requested if job.state == "requested")
-    names = FeatureSet(problem).names
+    names = problem.model_names
     training = InlineTraining(lambda start, end: _outcomes(run, start, end), problem, names)
     now = msgspec.convert(training.result(job), FitResult)
     fresh = request_of(job, problem, names, [])

@@ -7,6 +7,7 @@ from typing import Any
 
 from services import inspection
 from services.console.data import ALL, Asked, data_page, references
+from services.console.fields import FieldProfiles
 from services.console.profiles import Profiles
 from services.console.report import Report, report_html, scatters
 from services.console.words import moment
@@ -43,17 +44,22 @@ def report(run: Run, problem: Problem | None, out: Path) -> dict[str, Any]:
         raise UsageError(
             f"there is no prediction on the log of {run.directory} yet: nothing to show"
         )
-    names = tuple(first.features) if problem is None else problem.feature_names
+    names = tuple(first.features) if problem is None else problem.model_names
     profiles = Profiles(names, (problem.profile if problem else ProfileSpec()).tile)
+    fields = None if problem is None else FieldProfiles(problem)
     sample = Sample(SAMPLED, SEED)
     for row in chain([first], rows):
         profiles.add(row)
+        if fields is not None:
+            fields.add(row)
         sample.add(row.id, tuple(_number(row.features.get(name)) for name in names))
     live = Live()
     for _, event in inspection.messages(run, MODELS):
         live.apply(event)
     snapshot = profiles.snapshot()
-    page = data_page(snapshot, references(live), live.champion or "", problem, Asked(span=ALL))
+    raw = None if fields is None else fields.snapshot()
+    champion = live.champion or ""
+    page = data_page(snapshot, references(live), champion, problem, Asked(span=ALL), raw)
     tiles = [tile for tiles in snapshot.tiles.values() for tile in tiles]
     chosen = sample.rows()
     made = Report(

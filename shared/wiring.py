@@ -9,7 +9,6 @@ from shared.archive.port import Archive
 from shared.blobs.port import BlobStore
 from shared.durable import write_durably
 from shared.errors import Fatal, UsageError
-from shared.features.feature_set import FeatureSet
 from shared.finding import Finding
 from shared.log.port import Log, LogReader
 from shared.messages.streams import CONTROL, JOBS, MODELS, RAW, REJECTED, Stream
@@ -283,7 +282,7 @@ def _others(settings: Settings) -> list[bytes]:
 
 def verifying(blobs: BlobStore, verifier: Verifier, problem: Problem) -> Verify:
     """`Tools.verified`: an artefact once size, digest, signature and identity are right."""
-    features = tuple(FeatureSet(problem).names)
+    features = problem.model_names
 
     def check(digest: str, manifest: Mapping[str, Any], version: str) -> bytes:
         expected = Expected(problem.name, version, features)

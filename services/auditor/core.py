@@ -87,6 +87,7 @@ class Auditor:
         self._window: timedelta = problem.audit.window
         self._sample = Sample(problem)
         self._reading = Reading(problem)
+        self._learned = frozenset(problem.learned_names)
         self._replicas: dict[int, _Replica] = {}
         self._events: Table[list[_Raw]] = Table("event", MOST_WAITING, list[_Raw])
         self._said: Table[_Said] = Table("said", MOST_WAITING, _Said)
@@ -216,7 +217,9 @@ class Auditor:
         if not is_founded:
             replica.tally.unfounded += 1
         elif self._sample.compares(valid.id):
-            replica.tally.compare(said.prediction, expected, replica.features.digest)
+            replica.tally.compare(
+                said.prediction, expected, replica.features.digest, self._learned
+            )
         return audit
 
     def _controlled(self, record: Record) -> Iterator[Out]:

@@ -1,6 +1,6 @@
 """Served features beside recomputed ones, counted over a window of event time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 import msgspec
@@ -21,11 +21,21 @@ class Tally(msgspec.Struct):
     foreign: int = 0
     features: dict[str, AuditedFeature] = {}
 
-    def compare(self, said: Prediction, expected: Numbers, feature_set: str) -> None:
-        """Count one prediction: what was served for it, and what raw events give."""
+    def compare(
+        self,
+        said: Prediction,
+        expected: Numbers,
+        feature_set: str,
+        learned: Collection[str] = (),
+    ) -> None:
+        """Count one prediction: what was served for it, and what raw events give; `learned` features
+        are made of labels, which raw events do not have.
+        """
         self.compared += 1
         self.foreign += said.feature_set != feature_set
-        served = said.features
+        served: Numbers = said.features
+        if learned:
+            served = {name: value for name, value in served.items() if name not in learned}
         if served == expected:
             return
         for name in dict.fromkeys((*expected, *served)):

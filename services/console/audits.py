@@ -31,6 +31,7 @@ class Audited(msgspec.Struct):
     unmatched: int = 0
     unfounded: int = 0
     foreign: int = 0
+    since: datetime | None = None
     until: datetime | None = None
     features: dict[str, Differing] = {}
 
@@ -50,6 +51,7 @@ class Audits:
         found.unmatched += audit.unmatched
         found.unfounded += audit.unfounded
         found.foreign += audit.foreign
+        found.since = audit.start if found.since is None else min(audit.start, found.since)
         found.until = audit.end if found.until is None else max(audit.end, found.until)
         for row in audit.features:
             sums = found.features.setdefault(row.feature, Differing())

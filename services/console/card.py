@@ -120,7 +120,7 @@ def _identity(
             "batch-trained part of its own (frozen), and the weights that mix them"),
         Row("Its label", problem.label.field or problem.name, _labels(problem)),
         Row("Its features", count(len(manifest.features) if manifest else
-            len(problem.feature_names)), "columns, in a fixed order; it is refused anywhere else"),
+            len(problem.model_names)), "columns, in a fixed order; it is refused anywhere else"),
     ]  # fmt: skip
     if followed := _followed(evidence):
         rows.append(Row("Can it be followed?", str(evidence["interpretability"]), followed))

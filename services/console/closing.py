@@ -11,6 +11,7 @@ from rich.text import Text
 from services.console import policy
 from services.console.core import Board
 from services.console.drawing import scores, told
+from services.console.standing import audit_standing, coverage_standing
 from services.console.story import story
 from services.console.verdict import verdict_of
 from services.console.view import ScoreRow, figures, honesty, score_rows
@@ -63,6 +64,10 @@ def _numbers(board: Board, summary: Mapping[str, Any], honest: str) -> Table:
         )
     if honest:
         table.add_row("how sure", honest)
+    if counts.predictions:
+        table.add_row("coverage", coverage_standing(board.coverage.covered())["text"])
+        audited = board.audits.found if board.problem.audit.share else None
+        table.add_row("audit", audit_standing(audited)["text"])
     if summary.get("events_per_second") is not None:
         table.add_row(
             "speed",

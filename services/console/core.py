@@ -11,6 +11,7 @@ from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.coverage import Coverage
 from services.console.estimate import Estimated
+from services.console.fields import FieldProfiles
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
 from services.console.restated import Restated
@@ -19,7 +20,6 @@ from services.console.summary import summary
 from services.console.timeline import Point, Timeline
 from services.console.wanted import Wanted
 from shared.errors import Reject
-from shared.features.feature_set import FeatureSet
 from shared.messages.codec import encode
 from shared.messages.streams import (
     ALERTS,
@@ -83,14 +83,15 @@ class Board:
     def __init__(self, problem: Problem, trusted: Trusted) -> None:
         self.problem = problem
         self._trusted = trusted
-        names = tuple(FeatureSet(problem).names)
-        kinds: dict[str, FormulaKind] = dict.fromkeys(names, "number")
+        names = problem.model_names
+        kinds: dict[str, FormulaKind] = dict.fromkeys(problem.feature_names, "number")
         rules = {r.name: Formula(r.expression, kinds) for r in problem.evaluation.rules}
         self.contest = Contest(problem, names, rules)
         self.timeline = Timeline()
         self.ledger = Ledger()
         self.audits = Audits()
         self.profiles = Profiles(names, problem.profile.tile)
+        self.fields = FieldProfiles(problem)
         self.wanted = Wanted()
         self.coverage = Coverage(problem)
         self.restated = Restated()
@@ -147,6 +148,7 @@ class Board:
         yield from self.ledger.changes()
         yield from self.audits.changes()
         yield from self.profiles.changes()
+        yield from self.fields.changes()
         yield from self.wanted.changes()
         yield from self.coverage.changes()
         yield from self.estimated.changes()
@@ -168,6 +170,7 @@ class Board:
         self.ledger.restore(entries)
         self.audits.restore(entries)
         self.profiles.restore(entries)
+        self.fields.restore(entries)
         self.wanted.restore(entries)
         self.coverage.restore(entries)
         self.estimated.restore(entries)
@@ -203,6 +206,7 @@ class Board:
             counts.last = prediction.time
         self.contest.predicted(prediction, counts.predictions)
         self.profiles.add(prediction)
+        self.fields.add(prediction)
         self.coverage.predicted(prediction)
         self.estimated.predicted(prediction)
         if self.timeline.due(counts.predictions):

@@ -33,9 +33,15 @@ class Group(msgspec.Struct):
     good: int = 0
 
 
-class _Saved(msgspec.Struct):
+class Covered(msgspec.Struct):
+    """All that is kept. `whole`: every prediction, and the labels that stand; `least`: the declared
+    `minimum_support`.
+    """
+
     classes: dict[str, Group]
     slices: dict[str, Group]
+    whole: Group = msgspec.field(default_factory=Group)
+    least: int = 0
 
 
 class Coverage:
@@ -50,6 +56,7 @@ class Coverage:
         known = () if self.regression else problem.label.classes or ()
         self.classes = {class_key(value): Group() for value in known}
         self.slices = {name: Group() for name in self._inside}
+        self.whole = Group()
         self._changed = False
 
     def predicted(self, prediction: Prediction) -> None:
@@ -58,13 +65,13 @@ class Coverage:
         said = None if self.regression else said_class(prediction.prediction)
         if said is not None and (group := self._class(said)) is not None:
             group.predictions += 1
-        for group in self._around(prediction):
+        for group in (self.whole, *self._around(prediction)):
             group.predictions += 1
 
     def labelled(self, outcome: Outcome) -> None:
         """A label, a correction, a revocation."""
         self._changed = True
-        groups = list(self._around(outcome))
+        groups = [self.whole, *self._around(outcome)]
         for label, sign in ((outcome.replaced, -1), (outcome.label, 1)):
             if label is None:
                 continue
@@ -98,17 +105,21 @@ class Coverage:
             return None
         return group.good / group.labels / (_ONE if self.regression else 1)
 
+    def covered(self) -> Covered:
+        """All that is kept, as it is now."""
+        return Covered(self.classes, self.slices, self.whole, self.least)
+
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """One entry."""
         if self._changed:
             self._changed = False
-            yield "coverage", msgspec.msgpack.encode(_Saved(self.classes, self.slices))
+            yield "coverage", msgspec.msgpack.encode(self.covered())
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Continue exactly."""
         if "coverage" in entries:
-            saved = msgspec.msgpack.decode(entries["coverage"], type=_Saved)
-            self.classes, self.slices = saved.classes, saved.slices
+            saved = msgspec.msgpack.decode(entries["coverage"], type=Covered)
+            self.classes, self.slices, self.whole = saved.classes, saved.slices, saved.whole
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of it."""

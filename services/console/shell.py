@@ -139,7 +139,9 @@ def _cards(app: FastAPI, pane: Pane, problem: Problem) -> None:
 def _data(app: FastAPI, pane: Pane, pages: Pages, problem: Problem) -> None:
     def made(asked: Asked) -> DataPage:
         view = _seen(pane)
-        return data_page(view.profiles, view.references, view.champion, problem, asked)
+        return data_page(
+            view.profiles, view.references, view.champion, problem, asked, view.fields
+        )
 
     @app.get("/data", response_class=HTMLResponse)
     def data(source: str = "", span: str = NEWEST, model: str = "") -> str:

@@ -10,6 +10,7 @@ from services.console.chart import chart
 from services.console.core import Board
 from services.console.coverage import CoverageRow, coverage_rows
 from services.console.data import references
+from services.console.fields import FieldsSnapshot
 from services.console.gains import PolicyRow, gain_unit, policy_rows
 from services.console.panels import (
     AlertCard,
@@ -63,6 +64,7 @@ class View(msgspec.Struct, frozen=True):
     wanted: list[WantedCard]
     summary: dict[str, Any]
     profiles: Snapshot
+    fields: FieldsSnapshot
     references: dict[str, str]
     """Reference profiles by version, as their manifests have them."""
 
@@ -107,6 +109,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         wanted=wanted_cards(board.wanted, board.problem),
         summary=board.summary(),
         profiles=board.profiles.snapshot(),
+        fields=board.fields.snapshot(),
         references=references(board.live),
     )
 

@@ -16,6 +16,7 @@ from shared.messages.types import ModelEvent, Outcome, Value
 from shared.models.arrival import unpack_arrival, view_width
 from shared.models.artefact import anchor_from_bytes
 from shared.models.codec import from_bytes, to_bytes
+from shared.models.encoded import Encoded
 from shared.models.live import FIRST, LiveModel, fresh, members_per_version
 from shared.models.port import Anchor
 from shared.models.rows import matrix
@@ -54,7 +55,8 @@ class Learner:
         self._regression = problem.task == "regression"
         self._freshness = problem.model.freshness
         self._snapshot_every = problem.model.snapshot_every
-        self._names = FeatureSet(problem).names
+        self._names = problem.model_names
+        self._encoded = Encoded(problem)
         start = fresh(problem, len(self._names))
         self._pool = start.pool
         self._n_base = len(start.pool.bank.names)
@@ -123,7 +125,9 @@ class Learner:
         ]
         self._buffered = []
         for _, run in groupby(targets, _shape):
-            outcomes, y = zip(*run, strict=True)
+            outcomes, labels = zip(*run, strict=True)
+            features = [outcome.features for outcome in outcomes]
+            y = np.array(labels, np.float64 if self._regression else np.int64)
             said = unpack_many(
                 [outcome.said or "" for outcome in outcomes],
                 self._n_base,
@@ -131,13 +135,14 @@ class Learner:
                 half=not self._regression,
             )
             self._pool.learn_many(
-                matrix([outcome.features for outcome in outcomes], self._names),
-                np.array(y, np.float64 if self._regression else np.int64),
+                matrix(features, self._names),
+                y,
                 said.experts,
                 said.members,
                 unpack_arrival([outcome.arrival or "" for outcome in outcomes], self._view_width),
                 self._layout(said.anchors),
             )
+            self._encoded.learn(self._pool, features, y)
 
     def _know(self, classes: Iterable[Value]) -> None:
         self._classes = list(classes)

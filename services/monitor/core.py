@@ -101,7 +101,9 @@ class Monitor:
         self._last = time
         if prediction.feature_set != self._feature_set or self._inputs is None:
             drift = self._problem.drift
-            self._inputs = Inputs(tuple(prediction.features), drift.reference, self._budget)
+            learned = self._problem.learned_names  # they move with labels
+            names = tuple(name for name in prediction.features if name not in learned)
+            self._inputs = Inputs(names, drift.reference, self._budget)
             self._feature_set = prediction.feature_set
         for found in self._inputs.update(prediction.features, at, time):
             self._episodes.add(found, at)

@@ -9,12 +9,12 @@ import numpy as np
 
 from services.scorer.canary import Exposed, Share
 from shared.errors import Reject, UntrustedArtefact
-from shared.features.feature_set import FeatureSet
 from shared.messages.labels import class_key
 from shared.messages.streams import FEATURES, MODELS, PREDICTIONS, REJECTED
 from shared.messages.types import Features, ModelEvent, Prediction, Value
 from shared.models.arrival import pack_arrival
 from shared.models.codec import from_bytes
+from shared.models.encoded import Encoded
 from shared.models.live import LiveModel, fresh
 from shared.models.packed import pack, unpack
 from shared.models.port import F64, Verdict
@@ -62,7 +62,8 @@ class Scorer:
         self._verified = tools.verified
         self._problem = problem.name
         self._regression = problem.task == "regression"
-        self._names = FeatureSet(problem).names
+        self._names = problem.model_names
+        self._encoded = Encoded(problem)
         self._model = fresh(problem, len(self._names))
         self._beside_learner = False
         self._share = Share(problem.name, problem.promotion.canary)
@@ -145,7 +146,8 @@ class Scorer:
             return
         yield from self._take_newest(run[0])
         pool = self._model.pool
-        scored = pool.predict_many(matrix([record.value.features for record in run], self._names))
+        rows = self._encoded.rows(pool, [record.value.features for record in run])
+        scored = pool.predict_many(matrix(rows, self._names))
         said = pack_many(
             tuple(pool.bank.anchors),
             scored.said,
@@ -163,7 +165,7 @@ class Scorer:
                 time=features.time,
                 prediction=answer.value,
                 model=speaker,
-                features=features.features,
+                features=rows[row],
                 feature_set=features.feature_set,
                 key=features.key,
                 source=features.source,
@@ -174,6 +176,7 @@ class Scorer:
                 said=said[row],
                 arrival=arrival[row],
                 champion=None if speaker == pool.champion else pool.champion,
+                fields=features.fields,
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 

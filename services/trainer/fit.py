@@ -247,7 +247,7 @@ class _Fit:
         return self._rehearsal(best).joined(_as_said(words, self.shape), len(words))
 
     def _rule(self, text: str) -> Formula:
-        return Formula(text, dict.fromkeys(self.shape.features, "number"))
+        return Formula(text, dict.fromkeys(self.problem.feature_names, "number"))
 
     def _rows(self) -> dict[str, Any]:
         return {

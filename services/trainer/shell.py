@@ -15,7 +15,6 @@ from services.trainer.core import version_of
 from services.trainer.request import Answer, FitRequest, FitResult, Task
 from shared.durable import write_durably
 from shared.errors import Fatal
-from shared.features.feature_set import FeatureSet
 from shared.messages.streams import JOBS
 from shared.messages.types import Job
 from shared.problem.spec import Problem
@@ -39,7 +38,7 @@ class InlineTraining:
     ) -> None:
         self._read = read_outcomes
         self._problem = problem
-        self._features = features or FeatureSet(problem).names
+        self._features = features or problem.model_names
         self._done: dict[bytes, FitResult] = {}
 
     def result(self, job: Job) -> Mapping[str, Any]:
@@ -80,7 +79,7 @@ class BackgroundTraining:
         self._directory = directory
         self._read = read_outcomes
         self._problem = problem
-        self._features = features or FeatureSet(problem).names
+        self._features = features or problem.model_names
         self._on_trained = on_trained
         self._backend = open_backend(engine, directory, problem.task, self._take)
         self._changed = Condition()

@@ -1,9 +1,9 @@
 """Messages to Arrow columns and back: what people see when they open the archive.
 
 `offset id key time`, each feature as `f_<name>`, `prediction`, each probability as `p_<class>`,
-`interval_low interval_high model feature_set shadow rules said arrival scored_at`, and in outcomes
-`label labelled_at revision default`. Times are UTC timestamps; `shadow` is JSON text. The types depend
-on the problem file alone, so all files of a stream fit together.
+`interval_low interval_high model feature_set shadow rules said arrival scored_at champion fields`, and
+in outcomes `label labelled_at revision default`. Times are UTC timestamps; `shadow` and `fields` are
+JSON text. The types depend on the problem file alone, so all files of a stream fit together.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -65,6 +65,7 @@ def to_table(records: Sequence[Prediction], first_offset: int, value: pa.DataTyp
     columns["arrival"] = _texts(records, "arrival")
     columns["scored_at"] = _times(records, "scored_at")
     columns["champion"] = _texts(records, "champion")
+    columns["fields"] = pa.array([_json(record.fields) for record in records], pa.string())
     outcomes = [record for record in records if isinstance(record, Outcome)]
     if outcomes:
         columns["label"] = _values((record.label for record in outcomes), value)
@@ -87,7 +88,9 @@ def from_table(table: pa.Table, cls: type[Prediction]) -> list[Prediction]:
         None if low is None else (low, high)
         for low, high in zip(columns["interval_low"], columns["interval_high"], strict=True)
     ]
-    fields["shadow"] = [text and msgspec.json.decode(text) for text in columns["shadow"]]
+    for name in ("shadow", "fields"):
+        if name in columns:
+            fields[name] = [text and msgspec.json.decode(text) for text in columns[name]]
     rows = zip(*fields.values(), strict=True)
     return [cls(**dict(zip(fields, row, strict=True))) for row in rows]
 

@@ -87,11 +87,11 @@ class KafkaReader:
                 found.setdefault(group, {}).update(saved)
         return found
 
-    def states(self) -> list[bytes]:
+    def states(self, name: str = "state") -> list[bytes]:
         """See the port."""
         for committed in self._committed.values():
             committed.catch_up()
-        return [value for c in self._committed.values() for value in c.state.states()]
+        return [value for c in self._committed.values() for value in c.state.states(name)]
 
     def numbers(self, stream: Stream) -> bool:
         """See the port."""

@@ -110,11 +110,11 @@ class State:
         """The position of each group's last checkpoint, where there is one."""
         return {name: dict(g.saved) for name, g in self._groups.items() if g.saved}
 
-    def states(self) -> list[bytes]:
-        """Entries named `…/state`, of all groups."""
+    def states(self, name: str = "state") -> list[bytes]:
+        """Entries named `…/name`, of all groups."""
         entries = (group.entries for group in self._groups.values())
         return [
-            value for found in entries for key, value in found.items() if key.endswith("/state")
+            value for found in entries for key, value in found.items() if key.endswith(f"/{name}")
         ]
 
     def end(self, stream: str) -> int:

@@ -87,10 +87,12 @@ class MemoryLog:
         """See the port."""
         return {group: dict(saved.position) for group, saved in self._checkpoints.items()}
 
-    def states(self) -> list[bytes]:
+    def states(self, name: str = "state") -> list[bytes]:
         """See the port."""
         saved = (checkpoint.entries for checkpoint in self._checkpoints.values())
-        return [value for found in saved for key, value in found.items() if key.endswith("/state")]
+        return [
+            value for found in saved for key, value in found.items() if key.endswith(f"/{name}")
+        ]
 
     def trim(self, name: str, before: int) -> int:
         """See the port."""

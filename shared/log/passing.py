@@ -50,9 +50,9 @@ class PassingLog:
         """As the log."""
         return self._log.checkpoints()
 
-    def states(self) -> list[bytes]:
+    def states(self, name: str = "state") -> list[bytes]:
         """As the log."""
-        return self._log.states()
+        return self._log.states(name)
 
     def trim(self, name: str, before: int) -> int:
         """As the log."""

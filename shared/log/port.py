@@ -84,8 +84,8 @@ class LogReader(Protocol):
         """Where the checkpoints of the groups that have saved one are."""
         ...
 
-    def states(self) -> list[bytes]:
-        """The saved entries of all groups that are named `…/state`: they may name blobs."""
+    def states(self, name: str = "state") -> list[bytes]:
+        """The saved entries of all groups named `…/name`; those named `…/state` may name blobs."""
         ...
 
     def close(self) -> None:

@@ -54,10 +54,12 @@ class Reading:
             rows = self._db.execute(query).fetchall()
         return {group: msgspec.json.decode(saved, type=Position) for group, saved in rows}
 
-    def states(self) -> list[bytes]:
+    def states(self, name: str = "state") -> list[bytes]:
         """See the port."""
         with translated(self.path):
-            rows = self._db.execute("SELECT value FROM state WHERE key LIKE '%/state'").fetchall()
+            rows = self._db.execute(
+                "SELECT value FROM state WHERE key LIKE ?", (f"%/{name}",)
+            ).fetchall()
         return [value for (value,) in rows]
 
     def close(self) -> None:

@@ -59,7 +59,9 @@ class Valid(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Features(msgspec.Struct, omit_defaults=True, gc=False):
-    """The numbers a model sees; None is missing. `feature_set` is the digest of their definition."""
+    """The numbers a model sees; None is missing. `feature_set` is the digest of their definition.
+    `fields`: see `Prediction`.
+    """
 
     id: str
     time: datetime
@@ -67,6 +69,7 @@ class Features(msgspec.Struct, omit_defaults=True, gc=False):
     feature_set: str
     key: str | None = None
     source: str | None = None
+    fields: dict[str, Any] | None = None
 
 
 class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -77,7 +80,8 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     `arrival` how the event looked then, beside those before it (base64; `shared/models/arrival.py`).
     `scored_at` is wall-clock time and takes no part in digests. `champion` is there when another
     version answers in its place: a canary, or a stand-in where the champion's numbers are none.
-    `shadow` holds what the champion said then.
+    `shadow` holds what the champion said then. `fields`: of a share of the events (`profile.share`)
+    what cleaning and encoding hid, as it came; of free text a hash. Outcomes do without it.
     """
 
     id: str
@@ -96,6 +100,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     arrival: str | None = None
     scored_at: datetime | None = None
     champion: str | None = None
+    fields: dict[str, Any] | None = None
 
 
 class Outcome(Prediction, kw_only=True, gc=False):

@@ -34,6 +34,7 @@ def fresh(problem: Problem, n_features: int) -> LiveModel:
         seed=problem.model.seed,
         experts=problem.model.experts,
         version=FIRST,
+        smoothing=[spec.smoothing for spec in problem.by_target.values()],
     )
     return LiveModel(pool, classes, 0)
 

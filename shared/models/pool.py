@@ -24,6 +24,7 @@ from shared.models.port import (
     Verdict,
 )
 from shared.models.stacker import Stacker
+from shared.models.targets import Targets
 
 LAYOUTS_KEPT = 256
 MOST_ANCHORS = 4
@@ -38,6 +39,9 @@ class Pool:
     `predict_many` and `learn_many` may be apart by any number of events. What was said is handed back
     with the `layout` it came with, so columns and classes that came or went since are understood.
     Memory: `memory_bound`, about 16 MB for two classes and mostly forests.
+
+    `targets` (one `smoothing` a field that is encoded by its labels) is carried along: who asks the
+    pool encodes rows by it before, and has it learn their labels.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Pool:
         seed: int = 1,
         experts: Sequence[str] = (),
         version: str = "1",
+        smoothing: Sequence[float] = (),
     ) -> None:
         self.task: Task = task
         self.bank = Bank(task, n_features, n_classes, seed, experts)
@@ -59,6 +64,9 @@ class Pool:
             "seed": seed,
             "experts": list(self.bank.experts),
         }
+        if smoothing:
+            self.made["smoothing"] = list(smoothing)
+        self.targets = Targets(task, n_classes, smoothing) if smoothing else None
         self.versions = {
             version: Stacker(task, self.bank.names, self.bank.n_classes, self.bank.shares)
         }
@@ -95,8 +103,11 @@ class Pool:
         A member that is a River model is as large as River lets it be, and not in it.
         """
         others: list[Stacker | Anchor] = [*self.versions.values(), *self.bank.anchors.values()]
-        return sum(expert.memory_bound for expert in self.bank.experts.values()) + sum(
-            array.nbytes for one in others for array in one.snapshot().values()
+        encoded = self.targets.memory_bound if self.targets else 0
+        return (
+            encoded
+            + sum(expert.memory_bound for expert in self.bank.experts.values())
+            + sum(array.nbytes for one in others for array in one.snapshot().values())
         )
 
     def predict_many(self, x: F64) -> Scored:
@@ -261,6 +272,8 @@ class Pool:
         state |= {f"bank/{name}": array for name, array in self.bank.snapshot().items()}
         for place, stacker in enumerate(self.versions.values()):
             state |= {f"stacker/{place}/{name}": a for name, a in stacker.snapshot().items()}
+        if self.targets is not None:
+            state |= {f"targets/{name}": a for name, a in self.targets.snapshot().items()}
         return state
 
     @classmethod
@@ -278,7 +291,12 @@ class Pool:
                 "--fresh, or another --data-dir; on Kafka another problem name."
             )
         pool = cls(
-            about["task"], about["n_features"], about["n_classes"], about["seed"], about["experts"]
+            about["task"],
+            about["n_features"],
+            about["n_classes"],
+            about["seed"],
+            about["experts"],
+            smoothing=about.get("smoothing", ()),
         )
         pool.restore(arrays)
         return pool
@@ -292,6 +310,8 @@ class Pool:
             stacker = Stacker(self.task, names, self.bank.n_classes)
             stacker.restore(branch(arrays, f"stacker/{place}"))
             self.versions[version] = stacker
+        if self.targets is not None:
+            self.targets.restore(branch(arrays, "targets"))
         self.champion = about["champion"]
         self.canary = about.get("canary")
         self.layout = about["layout"]

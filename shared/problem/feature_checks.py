@@ -9,6 +9,7 @@ from shared.problem.part_checks import formula_mistakes, zone_mistakes
 from shared.problem.spec import Auto, Calendar, Decayed, Expression, Problem, Since, Window
 
 _MAX_COLUMNS = 5_000
+_MAX_ENCODED_CLASSES = 32
 
 
 def features_mistakes(problem: Problem) -> Iterator[Mistake]:
@@ -34,13 +35,30 @@ def features_mistakes(problem: Problem) -> Iterator[Mistake]:
         if isinstance(feature, Decayed) and feature.half_life <= timedelta(0):
             yield Mistake((*path, "half_life"), "it must be positive", "a duration such as 1h")
         yield from _fresh(list(feature.columns()), seen, path)
-    count = len(problem.feature_names)
+    yield from _by_target(problem, seen)
+    count = len(problem.model_names)
     if not count and problem.events.fields:
         yield Mistake(("features",), "there is no feature: nothing to learn from", "a feature")
     if count > _MAX_COLUMNS:
         yield Mistake(
             ("features",), f"{count:,} features are too many", f"at most {_MAX_COLUMNS:,}"
         )
+
+
+def _by_target(problem: Problem, seen: dict[str, Path]) -> Iterator[Mistake]:
+    """What `encode: target` needs to know of the label, and the names of its columns."""
+    for name in problem.by_target:
+        path: Path = ("events", "fields", name)
+        classes = problem.label.classes or []
+        if problem.task == "multiclass" and not 0 < len(classes) <= _MAX_ENCODED_CLASSES:
+            yield Mistake(
+                (*path, "encode"),
+                "`target` needs the classes to be declared here, one column each, at most "
+                f"{_MAX_ENCODED_CLASSES}",
+                "`classes: [a, b, c]` under `label`, or `encode: hash`",
+            )
+        else:
+            yield from _fresh(list(problem.target_columns(name)), seen, path)
 
 
 def _fresh(columns: list[str], seen: dict[str, Path], path: Path) -> Iterator[Mistake]:

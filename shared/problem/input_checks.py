@@ -34,7 +34,11 @@ def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
 
 
 def _nothing(option: str, spec: FieldSpec) -> str:
-    beside = {"buckets": "without `encode: hash`", "outlier_limit": "without `outliers`"}
+    beside = {
+        "buckets": "without `encode: hash`",
+        "smoothing": "without `encode: target`",
+        "outlier_limit": "without `outliers`",
+    }
     if option == "pattern" and spec.categories is not None:
         beside["pattern"] = "beside `categories`"
     if option == "scale" and not spec.feature:
@@ -59,6 +63,7 @@ def _options(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
         "encode": spec.type == "category",
         "unseen": spec.type == "category",
         "buckets": spec.encode == "hash",
+        "smoothing": spec.encode == "target",
         "outliers": numeric,
         "outlier_limit": numeric and spec.outliers != "keep",
         "scale": numeric and spec.feature,

@@ -53,9 +53,14 @@ class FieldSpec(Part):
     past. Formulas, lags and windows see the number as it is."""
     feature: bool = True
     """Whether the field itself is a feature (numbers as they are, categories encoded)."""
-    encode: Literal["onehot", "hash", "frequency"] = "onehot"
+    encode: Literal["onehot", "hash", "frequency", "target"] = "onehot"
+    """A category as a column a value, a column a bucket of its hash, its share so far, or what its
+    labels were that had come by then (binary: the share of the second class; multiclass: of each;
+    numbers: their mean)."""
     buckets: int = Field(16, ge=2, le=1_024)
     """With `encode: hash`: how many columns."""
+    smoothing: float = Field(10.0, gt=0)
+    """With `encode: target`: as how many labels the mean of all labels counts beside a value's own."""
 
     @property
     def formula_kind(self) -> FormulaKind:
@@ -82,6 +87,8 @@ class FieldSpec(Part):
             return tuple(f"{name}_hash_{bucket}" for bucket in range(self.buckets))
         if self.encode == "frequency":
             return (f"{name}_frequency",)
+        if self.encode == "target":
+            return (f"{name}_code",)
         values = [identifier(scalar_text(value)) for value in self.categories or ()]
         if self.unseen == "other":
             values.append("other")

@@ -37,7 +37,7 @@ from shared.problem.inputs import (
 )
 from shared.problem.origin import Source
 from shared.problem.promotion import Canary, Guard, Metric, Promotion
-from shared.problem.scalars import scalar_text
+from shared.problem.scalars import identifier, scalar_text
 from shared.problem.search import SearchSpec
 from shared.problem.selection import Selection
 from shared.problem.triggers import (
@@ -205,10 +205,12 @@ class Acceptance(Part):
 
 class ProfileSpec(Part):
     """What the data looks like, by feature and tile of event time. `tile`: the shortest one; older
-    ones are doubled, so that ten of each length are kept at most.
+    ones are doubled, so that ten of each length are kept at most. `share`: of how many events the
+    fields are profiled as they came, where features do not show them (by a hash of the ids).
     """
 
     tile: Duration = Field(timedelta(days=1), gt=timedelta(0))
+    share: float = Field(0.1, ge=0.0, le=1.0)
 
 
 class Retention(Part):
@@ -277,10 +279,42 @@ class Problem(Part):
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        """The numbers that a model sees, in order: the fields' own, then the declared features'."""
+        """What the featurizer makes, in order: the fields' own numbers, then the declared features'."""
         own = [spec.columns(name) for name, spec in self.events.fields.items()]
         return tuple(name for names in own for name in names) + tuple(
             name for feature in self.features for name in feature.columns()
+        )
+
+    @property
+    def by_target(self) -> dict[str, FieldSpec]:
+        """The fields that are encoded by their labels: of them the featurizer gives a code only."""
+        return {
+            name: spec
+            for name, spec in self.events.fields.items()
+            if spec.type == "category" and spec.feature and spec.encode == "target"
+        }
+
+    def target_columns(self, name: str) -> tuple[str, ...]:
+        """What a model sees of such a field: one column, in multiclass one a declared class."""
+        if self.task != "multiclass":
+            return (f"{name}_target",)
+        classes = [identifier(scalar_text(value)) for value in self.label.classes or ()]
+        return tuple(f"{name}_target_{value}" for value in classes)
+
+    @property
+    def learned_names(self) -> tuple[str, ...]:
+        """Those columns of all such fields: they come from labels, with the model."""
+        return tuple(column for name in self.by_target for column in self.target_columns(name))
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """The numbers that a model sees, in order: the features, with codes by what they stand for."""
+        instead = {
+            spec.encoded(name)[0]: self.target_columns(name)
+            for name, spec in self.by_target.items()
+        }
+        return tuple(
+            column for name in self.feature_names for column in instead.get(name, (name,))
         )
 
     def label_key(self, value: Scalar) -> str:

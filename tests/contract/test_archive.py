@@ -48,6 +48,7 @@ def outcome(n: int, **changes: Any) -> Outcome:
         "said": "c2FpZA==",
         "arrival": "Y2FtZQ==",
         "scored_at": START,
+        "fields": {"x": None, "town": "a"} if n % 10 == 0 else None,
         "label": None if n % 7 == 6 else 1,
         "labelled_at": START + timedelta(minutes=n + 30),
         "revision": n % 2,

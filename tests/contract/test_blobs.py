@@ -37,7 +37,9 @@ def test_what_was_put_is_got(store: BlobStore) -> None:
     assert len(set(store.digests())) == 3
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(values=st.lists(st.binary(max_size=100), max_size=10))
 def test_the_same_bytes_are_one_blob(store: BlobStore, values: list[bytes]) -> None:
     before = set(store.digests())

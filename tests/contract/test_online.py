@@ -167,7 +167,9 @@ def test_any_bytes_any_key(online: Online) -> None:
         assert [value(online, kind, key) for kind in KINDS] == [(data, position)] * 2
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     keys=st.lists(st.sampled_from("abcdefghijklm"), max_size=30),
     cuts=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=12),
