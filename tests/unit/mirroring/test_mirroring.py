@@ -209,6 +209,7 @@ def test_while_it_is_away_it_is_tried_again_and_said_once() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # SQLAlchemy's, of MLflow's own calls
 def test_a_real_registry_over_sqlite(tmp_path: Any) -> None:
     mlflow = pytest.importorskip(
         "mlflow", reason="mlflow-skinny is not installed (make setup-dev)"
