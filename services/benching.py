@@ -90,6 +90,13 @@ def retraining(
     data: Annotated[Path, typer.Option(help="Parquet or CSV files, one stream each.")],
     streams: Annotated[str, typer.Option(help="Only these, with commas (default: all).")] = "",
     rows: Annotated[int, typer.Option(min=0, help="First rows of a stream; 0: all.")] = 20_000,
+    keep: Annotated[
+        Path,
+        typer.Option(
+            help="Finished cells (a stream and a model) are kept here and not reckoned again, so "
+            "that a long run may be broken off, or made in parts."
+        ),
+    ] = Path(".headrace/bench"),
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object on standard output.")
     ] = False,
@@ -98,7 +105,7 @@ def retraining(
     from services.retraining_tables import show
     from shared.bench.retraining import Plan, bills, report
 
-    plan = Plan(data, _names(streams), rows)
+    plan = Plan(data, _names(streams), rows, keep)
     done = list(bills(plan, lambda line: typer.echo(line, err=True)))
     if as_json:
         typer.echo(json.dumps(report(plan, done)))

@@ -104,3 +104,32 @@ def models_export(
     from services import rebuilding
 
     show(rebuilding.export(inspection.chosen(data_dir, problem), version, to), as_json)
+
+
+@models_app.command("mirror")
+def models_mirror(
+    to: Annotated[
+        str, typer.Option(help="MLflow's tracking URI (default: as MLflow itself is told).")
+    ] = "",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on, every 10 seconds, until interrupted.")
+    ] = False,
+    data_dir: DataDir = None,
+    problem: ProblemFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring an MLflow registry to what the log says: versions, figures, champion and challenger."""
+    from threading import Event
+
+    from services import mirroring
+
+    run = inspection.chosen(data_dir, problem)
+    if follow:
+        mirroring.follow(
+            lambda: mirroring.mirror(run, to),
+            lambda line: typer.echo(line, err=True),
+            Event().wait,
+            mirroring.EVERY_S,
+        )
+    else:
+        show(mirroring.mirror(run, to), as_json)

@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from rich.markup import escape
 
 from services.bench_tables import bench_console, bench_table
-from shared.bench.retraining import COST, DELAYS, DRIFT, NEVER, PERIODIC, Bill, claims, standing
+from shared.bench.retraining import (
+    COST,
+    DELAYS,
+    DRIFT,
+    NEVER,
+    PERIODIC,
+    Bill,
+    case_of,
+    claims,
+    standing,
+)
 
 
 def show(done: Sequence[Bill]) -> None:
@@ -24,10 +34,14 @@ def show(done: Sequence[Bill]) -> None:
     table = bench_table(console, "What is claimed of the cost-aware policy")
     for name in ("claim", "at most", "found", "holds"):
         table.add_column(name, justify="left" if name == "claim" else "right")
-    for claim in claims(done):
+    found = claims(done)
+    for claim in found:
         holds = "yes" if claim["holds"] else "NO"
         table.add_row(claim["claim"], f"{claim['most']:.2f}", f"{claim['found']:.2f}", holds)
     console.print(table)
+    held, cases = sum(c["holds"] for c in found), len({case_of(bill) for bill in done})
+    streams = ", ".join(dict.fromkeys(bill.stream for bill in done))
+    console.print(f"{held} of {len(found)} claims hold, over {cases} cases ({escape(streams)}).")
 
 
 def _cases(done: Sequence[Bill]) -> None:
@@ -37,8 +51,8 @@ def _cases(done: Sequence[Bill]) -> None:
     for name in ("stream", "model", "labels late", "price of a fit", "best in hindsight", *shown):
         table.add_column(name, justify="left" if name in ("stream", "model") else "right")
     table.add_column("best period", justify="right")
-    for key in dict.fromkeys((b.stream, b.model, b.delay, b.price) for b in done):
-        case = {b.policy: b for b in done if (b.stream, b.model, b.delay, b.price) == key}
+    for key in dict.fromkeys(map(case_of, done)):
+        case = {b.policy: b for b in done if case_of(b) == key}
         best = min(case.values(), key=lambda bill: bill.cost)
         period = min((case[name] for name in PERIODIC), key=lambda bill: bill.cost)
         stream, model, delay, price = key

@@ -48,7 +48,7 @@ def row(race: Race, heat: Heat, entry: Entry) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of everything that a figure depends on."""
     found = {"python": platform.python_version()}
-    for name in ("headrace", "river", "capymoa", "numba", "numpy"):
+    for name in ("headrace", "river", "capymoa", "numba", "numpy", "scikit-learn"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

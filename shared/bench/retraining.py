@@ -6,17 +6,23 @@ the detector of errors, or from River's ADWIN. The yardstick is the best of all 
 chosen anew for each stream, model, price and delay: nobody can know it beforehand.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+import shared.bench.refits
+import shared.drift.rates
+import shared.evaluation.retraining
+import shared.problem.triggers
+from shared.bench.kept import Kept
 from shared.bench.refits import FIRST, GRID, MODELS, Refits, refits
 from shared.bench.report import versions
-from shared.bench.streams import find_streams, read_stream
+from shared.bench.streams import Stream, find_streams, read_stream
 from shared.drift import Rates
 from shared.errors import UsageError
 from shared.evaluation.retraining.cost import ERRORS
@@ -34,6 +40,14 @@ NEVER, COST = "never", "cost-aware"
 DRIFT, ADWIN = "drift only", "drift only (ADWIN)"
 PERIODIC = tuple(f"every {period:,}" for period in PERIODS)
 MOST_MEAN, MOST_WORST = 1.15, 1.35
+CODE = (
+    sys.modules[__name__],
+    shared.bench.refits,
+    shared.drift.rates,
+    shared.evaluation.retraining,
+    shared.problem.triggers,
+)
+"""What a bill depends on."""
 _LEAST_ROWS = 5_000
 _T0 = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -45,6 +59,8 @@ class Plan:
     data: Path
     only: tuple[str, ...] = ()
     rows: int = 20_000
+    keep: Path | None = None
+    """Where finished cells (a stream and a model) are kept and looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,24 +186,36 @@ def bills(plan: Plan, tell: Callable[[str], None]) -> Iterator[Bill]:
     Raises:
         UsageError: the data cannot be read, or no stream of it can be used.
     """
-    used = 0
+    used, kept = 0, Kept(plan.keep, CODE, versions())
     for path in find_streams(plan.data, plan.only):
         stream = read_stream(path, "", plan.rows)
         if stream.regression or len(stream.x) < _LEAST_ROWS:
             continue
         used += 1
         for model in MODELS:
-            found = refits(stream, model)
-            cases = list(_cases(found))
-            yield from cases
-            mean = np.mean([bill.ratio for bill in cases if bill.policy == COST])
-            tell(
-                f"{stream.name}, {model}: a fit takes {1e3 * found.fit_s:.0f} ms, {COST} {mean:.2f}"
-            )
+            yield from _cell(kept, stream, model, tell)
     if not used:
         raise UsageError(
             f"{plan.data}: no stream of classes with {_LEAST_ROWS:,} rows or more (--rows, --streams)."
         )
+
+
+def _cell(kept: Kept, stream: Stream, model: str, tell: Callable[[str], None]) -> list[Bill]:
+    """All cases of one stream and model."""
+
+    def reckon() -> list[dict[str, Any]]:
+        found = refits(stream, model)
+        tell(
+            f"{stream.name}, {model}: {len(found.places)} fits of {1e3 * found.fit_s:.0f} ms each"
+        )
+        return [asdict(bill) for bill in _cases(found)]
+
+    data = (np.ascontiguousarray(part).tobytes() for part in (stream.x, stream.y))
+    rows, known = kept.cell(f"{stream.name}-{model}", data, reckon)
+    cases = [Bill(**row) for row in rows]
+    mean = np.mean([bill.ratio for bill in cases if bill.policy == COST])
+    tell(f"{stream.name}, {model}: {COST} {mean:.2f}{', as kept' if known else ''}")
+    return cases
 
 
 def _cases(found: Refits) -> Iterator[Bill]:
@@ -208,6 +236,11 @@ def _cases(found: Refits) -> Iterator[Bill]:
                 )
                 for b in case
             )
+
+
+def case_of(bill: Bill) -> tuple[str, str, int, float]:
+    """Bills of the same case compare with each other."""
+    return bill.stream, bill.model, bill.delay, bill.price
 
 
 def standing(done: Sequence[Bill]) -> list[dict[str, Any]]:

@@ -125,8 +125,12 @@ def test_the_bench_as_a_command(tmp_path) -> None:
     pd.DataFrame({"a": x[:, 0], "b": x[:, 1], "y": y.astype(int)}).to_parquet(
         tmp_path / "s.parquet"
     )
-    done = headrace("bench", "retraining", "--data", tmp_path, "--json")
+    command = ("bench", "retraining", "--data", tmp_path, "--keep", tmp_path / "kept")
+    done, again = headrace(*command, "--json"), headrace(*command, "--json")
     assert done.returncode == 0, done.stderr
+    assert again.stdout == done.stdout
+    assert "as kept" in again.stderr and "as kept" not in done.stderr
+    assert "claims hold, over 12 cases (s)" in headrace(*command).stdout
     found = json.loads(done.stdout.splitlines()[-1])
     assert len(found["claims"]) == 6 and len(found["rows"]) == 2 * 2 * 3 * 12
     never = next(row for row in found["policies"] if row["policy"] == "never")
