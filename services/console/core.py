@@ -25,9 +25,11 @@ from shared.messages.streams import (
     AUDITS,
     JOBS,
     LABEL_REQUESTS,
+    LABELS,
     MODELS,
     OUTCOMES,
     PREDICTIONS,
+    REFERENCES,
     REJECTED,
     Stream,
 )
@@ -249,7 +251,7 @@ class Board:
 
     def _rejected(self, bad: Rejected) -> None:
         self.counts.rejected += 1
-        self.counts.rejected_events += not bad.topic.endswith(".labels")
+        self.counts.rejected_events += not bad.topic.endswith((f".{LABELS}", f".{REFERENCES}"))
         self.ledger.reject(bad, self.counts.predictions)
 
     def _control(self, control: Control) -> None:

@@ -174,6 +174,8 @@ class Scorer:
                 said=said[row],
                 arrival=arrival[row],
                 champion=None if speaker == pool.champion else pool.champion,
+                references=features.references,
+                unfound=features.unfound,
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 

@@ -7,7 +7,7 @@ that JSON cannot hold (NaN, infinities) are written as null.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,24 @@ class Label(msgspec.Struct, omit_defaults=True, gc=False):
     time: datetime | None = None
     source: str | None = None
     revoked: bool = False
+
+
+class Reference(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a declared reference says of one key from `time` on, until the key's next version.
+
+    `time`: with an offset from UTC; without one the version holds from its arrival on. A version of the
+    same key and time as one before corrects it. `removed`: from then on nothing is known of the key.
+    """
+
+    reference: str
+    key: Value
+    fields: dict[str, Any] = {}
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    removed: bool = False
+
+
+Unfound = Literal["missing", "too_old"]
+"""Why a lookup found nothing: there is no version as of the event's time, or it is kept no more."""
 
 
 class LabelRequest(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -59,7 +77,11 @@ class Valid(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Features(msgspec.Struct, omit_defaults=True, gc=False):
-    """The numbers a model sees; None is missing. `feature_set` is the digest of their definition."""
+    """The numbers a model sees; None is missing. `feature_set` is the digest of their definition.
+
+    Where something is looked up, `references` is the offset up to which the topic `references` had
+    been read, and `unfound` says which lookups found nothing, and why.
+    """
 
     id: str
     time: datetime
@@ -67,6 +89,8 @@ class Features(msgspec.Struct, omit_defaults=True, gc=False):
     feature_set: str
     key: str | None = None
     source: str | None = None
+    references: int | None = None
+    unfound: dict[str, Unfound] | None = None
 
 
 class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -77,7 +101,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     `arrival` how the event looked then, beside those before it (base64; `shared/models/arrival.py`).
     `scored_at` is wall-clock time and takes no part in digests. `champion` is there when another
     version answers in its place: a canary, or a stand-in where the champion's numbers are none.
-    `shadow` holds what the champion said then.
+    `shadow` holds what the champion said then. `references`, `unfound`: as in `Features`.
     """
 
     id: str
@@ -96,6 +120,8 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     arrival: str | None = None
     scored_at: datetime | None = None
     champion: str | None = None
+    references: int | None = None
+    unfound: dict[str, Unfound] | None = None
 
 
 class Outcome(Prediction, kw_only=True, gc=False):
