@@ -65,7 +65,7 @@ class _Replica:
         self.known = Keys(_NOTHING, problem.events.max_keys, problem.events.expire)
         self.tally = Tally()
         self.is_whole = True
-        """Whether the auditor saw the partition from its first event on."""
+        """Whether the auditor could fold the partition from its first event on."""
 
     def knows(self, key: str) -> bool:
         """Whether nothing before what was seen of `key` can matter any more."""
@@ -103,7 +103,7 @@ class Auditor:
         self._refused: Table[bool] = Table("refused", MOST_WAITING, bool)
         self._pairs: Table[_Pair] = Table("pair", MOST_WAITING, _Pair)
         self._tables = (self._events, self._said, self._refused, self._pairs)
-        self._facts = Facts(problem, MOST_WAITING) if problem.lookups else None
+        self._facts = Facts(problem) if problem.lookups else None
         self._read: dict[int, int] = {}
         """The next event expected, by partition."""
         self._names: dict[tuple[int, int], str] = {}
@@ -256,10 +256,12 @@ class Auditor:
     def _folded(self, partition: int, said: _Said, raw: _Raw) -> Audit | None:
         """Fold the event, compare; the window before, if this one begins another."""
         replica, valid = self._replica(partition), raw.valid
-        if said.is_first:
+        is_repeated = self._looks_up(replica, said.prediction.references or 0)
+        if not is_repeated:
+            replica.is_whole = False  # what is looked up may be remembered
+        if said.is_first or not is_repeated:
             replica.features.drop(valid.key or "")
-        is_founded = self._looks_up(replica, said.prediction.references or 0)
-        is_founded &= replica.knows(valid.key or "")
+        is_founded = is_repeated and replica.knows(valid.key or "")
         expected = replica.features.transform(valid)
         number, audit = window_of(valid.time, self._window), None
         if number > replica.tally.number:

@@ -14,6 +14,8 @@ from shared.problem.spec import Problem
 from shared.stage import Record
 from shared.table import Table
 
+MOST = 20_000
+"""References that are kept one by one."""
 _BASE = "base/"
 
 
@@ -24,12 +26,12 @@ class _Fact(msgspec.Struct, array_like=True):
 
 
 class Facts:
-    """The newest `most` references one by one, all before them as one base from which a fold begins."""
+    """The newest `MOST` references one by one, all before them as one base from which a fold begins."""
 
-    def __init__(self, problem: Problem, most: int) -> None:
+    def __init__(self, problem: Problem) -> None:
         self._reader = ReferenceReader(problem)
         self._base = References(problem.references)
-        self._newest: Table[_Fact] = Table("fact", most, _Fact)
+        self._newest: Table[_Fact] = Table("fact", MOST, _Fact)
         self.position = 0
         """Up to which offset references were read."""
 

@@ -62,7 +62,8 @@ def arrivals(
     and events of that time: older ones than the first event before it, newer ones than the last
     never. Event time never goes back here: an event with an earlier time, or without a usable one,
     arrives when its predecessor did. So does one that is further ahead of the next row than
-    `events.allow_ahead`: one wild time does not move the clock. An event without an id is named `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
+    `events.allow_ahead`: one wild time does not move the clock. An event without an id is named
+    `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
     """
     return _Replay(problem, labels, references).run(rows)
 

@@ -10,6 +10,7 @@ import msgspec
 from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.coverage import Coverage
+from services.console.enrichment import Enrichment
 from services.console.ledger import Ledger, Swap
 from services.console.profiles import Profiles
 from services.console.restated import Restated
@@ -90,6 +91,7 @@ class Board:
         self.profiles = Profiles(names, problem.profile.tile)
         self.wanted = Wanted()
         self.coverage = Coverage(problem)
+        self.enrichment = Enrichment(problem)
         self.restated = Restated()
         self.live = Live()
         self.fresh: LiveModel | None = None
@@ -145,6 +147,7 @@ class Board:
         yield from self.profiles.changes()
         yield from self.wanted.changes()
         yield from self.coverage.changes()
+        yield from self.enrichment.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -165,6 +168,7 @@ class Board:
         self.profiles.restore(entries)
         self.wanted.restore(entries)
         self.coverage.restore(entries)
+        self.enrichment.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -198,6 +202,7 @@ class Board:
         self.contest.predicted(prediction, counts.predictions)
         self.profiles.add(prediction)
         self.coverage.predicted(prediction)
+        self.enrichment.predicted(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())
 

@@ -36,6 +36,7 @@ def summary(board: "Board") -> dict[str, Any]:
             "policies": ranked(score for _, score in ledger.scores.items()),
             "swaps": [swap for _, swap in ledger.swaps.items()],
             "coverage": board.coverage.summary(),
+            "lookups": board.enrichment.summary(),
             "label_requests": board.wanted.summary(),
             "audit": audit_summary(board.audits),
             "champion": board.live.champion,

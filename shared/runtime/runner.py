@@ -62,9 +62,9 @@ class Runner:
     After any failure, and when somebody else moved the group on, the stages are thrown away; the next
     step restores the last checkpoint and replays up to the committed position with outputs muted,
     which rule 3 makes exact. A replay that disagrees with what is on the log is a bug in a stage, and
-    stops the run. `passed_on`: streams that only these stages read: in memory, not written. `unsaid`: of
-    these streams another runner reads the same records, and says what is rejected of them. `headers`
-    gives a record the headers that others read it by.
+    stops the run. `passed_on`: streams that only these stages read: in memory, not written. `unsaid`:
+    another runner reads the same records of these streams, and says what is rejected. `headers` gives
+    a record the headers that others read it by.
 
     A record that makes a stage fail is found by bisection (`poison.py`) and rejected with its bytes;
     the same transaction holds a checkpoint, so no replay meets the record again.
