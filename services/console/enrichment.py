@@ -100,15 +100,20 @@ def lookup_rows(enrichment: Enrichment, problem: Problem) -> Sequence[LookupRow]
     """As declared."""
     whole, newest = enrichment.all(), enrichment.newest()
     return [
-        LookupRow(
-            lookup.prefix,
-            lookup.reference,
-            *(_of(getattr(whole[lookup.prefix], kind), whole[lookup.prefix].all)
-              for kind in ("found", "missing", "too_old")),
-            _of(newest[lookup.prefix].found, newest[lookup.prefix].all),
-        )
+        _row(lookup.prefix, lookup.reference, whole[lookup.prefix], newest[lookup.prefix])
         for lookup in problem.lookups
-    ]  # fmt: skip
+    ]
+
+
+def _row(name: str, reference: str, whole: Tried, newest: Tried) -> LookupRow:
+    return LookupRow(
+        name=name,
+        reference=reference,
+        found=_of(whole.found, whole.all),
+        missing=_of(whole.missing, whole.all),
+        too_old=_of(whole.too_old, whole.all),
+        newest=_of(newest.found, newest.all),
+    )
 
 
 def _of(part: int, whole: int) -> str:

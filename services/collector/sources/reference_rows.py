@@ -40,7 +40,9 @@ def reference_lines(
     Raises:
         UsageError: a file cannot be read, or lacks a column.
     """
-    sources = [] if path is None else [map(_line, lines_of(path))]
+    sources: list[Iterator[ReferenceLine]] = []
+    if path is not None:
+        sources.append(map(_line, lines_of(path)))
     for name, spec in problem.references.items():
         if spec.path is not None:
             sources.append(_table(name, spec, (beside or Path()) / spec.path, problem))
