@@ -1,4 +1,4 @@
-"""HTTP ingest. `POST /events`, `POST /labels`, `POST /references`: an answer of 202 means on the log, durably."""
+"""HTTP ingest. `POST /events`, `/labels`, `/references`: an answer of 202 means on the log, durably."""
 
 from collections.abc import Callable
 from datetime import datetime

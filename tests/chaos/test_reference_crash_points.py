@@ -12,7 +12,15 @@ from shared.errors import Retryable
 from shared.log.memory import MemoryLog
 from shared.log.port import Append, Log
 from shared.messages.codec import decode, encode
-from shared.messages.streams import AUDITS, CONTROL, FEATURES, PREDICTIONS, REJECTED, Stream
+from shared.messages.streams import (
+    AUDITS,
+    CONTROL,
+    FEATURES,
+    PREDICTIONS,
+    REFERENCES,
+    REJECTED,
+    Stream,
+)
 from shared.messages.types import Audit, Control, Features, Prediction
 from shared.runtime.fuse import Fused
 from shared.runtime.runner import Runner
