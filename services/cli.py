@@ -55,6 +55,9 @@ def run(
     labels: Annotated[
         Path | None, typer.Option(help="A JSONL file of labels, beside --events.")
     ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="A JSONL file of references, beside --events.")
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option(help="Where the run lives (default: .headrace/NAME).")
     ] = None,
@@ -81,6 +84,7 @@ def run(
         problem=problem,
         events=events,
         labels=labels,
+        references=references,
         data_dir=data_dir,
         speed=speed,
         batch_size=batch_size,
@@ -115,6 +119,9 @@ def serve(
     labels: Annotated[
         Path | None, typer.Option(help="A JSONL file of labels, beside --events.")
     ] = None,
+    references: Annotated[
+        Path | None, typer.Option(help="A JSONL file of references, beside --events.")
+    ] = None,
     speed: Annotated[
         str, typer.Option(help="max, or event time over wall time: 60x, 1x.")
     ] = "max",
@@ -139,6 +146,7 @@ def serve(
         batch_size=batch_size,
         events=events,
         labels=labels,
+        references=references,
         speed=speed,
         ticks=ticks,
     )

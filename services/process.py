@@ -21,7 +21,7 @@ from shared.errors import Retryable, UsageError
 from shared.log.port import Log, Position
 from shared.messages.cloudevents import cloud_headers
 from shared.messages.codec import encode
-from shared.messages.streams import OUTCOMES, Stream
+from shared.messages.streams import OUTCOMES, REFERENCES, Stream
 from shared.problem.spec import Problem
 from shared.runtime.clock import elapsed_s, now
 from shared.runtime.fuse import Fused
@@ -174,7 +174,7 @@ class Process(Host):
             log = MeteredLog(share, self.meters, partition)
             self._logs[partition] = log
             if self._stages:
-                self._runners[partition] = self._runner(log)
+                self._runners[partition] = self._runner(log, partition)
         self.meters.assigned(len(assigned))
         standby = "standing by: another instance has the work"
         self.health.ready(None if assigned else standby, standby=not assigned)
@@ -197,7 +197,7 @@ class Process(Host):
             for runner in self._runners.values():
                 runner.checkpoint()
 
-    def _runner(self, log: Log) -> Runner:
+    def _runner(self, log: Log, partition: int) -> Runner:
         return Runner(
             log,
             self.group,
@@ -207,6 +207,7 @@ class Process(Host):
             followers=self._listeners,
             passed_on=self._passed_on(),
             headers=lambda r: cloud_headers(r.stream, r.value, self.problem.name, r.offset),
+            unsaid=frozenset({REFERENCES}) if partition else frozenset(),
         )
 
     def _fuse(self) -> Fused:

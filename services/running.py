@@ -37,6 +37,7 @@ class Options:
     problem: Path
     events: Path | None
     labels: Path | None
+    references: Path | None
     data_dir: Path | None
     speed: str
     batch_size: int
@@ -71,7 +72,10 @@ def run(options: Options) -> None:
             waiters.begin(embedded.log.ends)
         source = None
         if path is not None or made_up:
-            source = Replay(path, options.labels, problem, speed)
+            source = Replay(
+                path, options.labels, problem, speed,
+                references=options.references, beside=options.problem.parent,
+            )  # fmt: skip
         _drive(embedded, source, options, settings, waiters)
     finally:
         embedded.close()

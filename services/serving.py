@@ -36,6 +36,7 @@ class Options:
     batch_size: int
     events: Path | None
     labels: Path | None
+    references: Path | None
     speed: str
     ticks: bool
 
@@ -53,7 +54,10 @@ def serve(options: Options) -> None:
     if options.events is not None or ("collector" in options.names and problem.is_made_up):
         from services.collector.shell import Replay, parse_speed
 
-        source = Replay(options.events, options.labels, problem, parse_speed(options.speed))
+        source = Replay(
+            options.events, options.labels, problem, parse_speed(options.speed),
+            references=options.references, beside=options.problem.parent,
+        )  # fmt: skip
     with explaining(settings, problem, options.names), stop_on_signals() as stop:
         process = Process(
             problem, data_dir, settings, options.names, options.instance, options.batch_size

@@ -6,12 +6,12 @@ is remembered is bounded.
 """
 
 from services.auditor.core import Auditor
-from shared.messages.streams import AUDITS, CONTROL, EVENTS, PREDICTIONS, REJECTED
+from shared.messages.streams import AUDITS, CONTROL, EVENTS, PREDICTIONS, REFERENCES, REJECTED
 from shared.stage import Service
 
 SERVICE = Service(
     name="auditor",
-    reads=(EVENTS, PREDICTIONS, REJECTED, CONTROL),
+    reads=(EVENTS, REFERENCES, PREDICTIONS, REJECTED, CONTROL),
     writes=(AUDITS,),
     scale="per-problem",
     place=45,

@@ -3,7 +3,8 @@
 An event and its prediction find each other by id, whichever is read first. (Where an id comes again
 after a rejection, the rejection says which event is meant: it is read before the later event, since
 the log's readers merge streams by time.) The features are folded anew from what the producer sent, in
-the order in which events were accepted, and compared bit by bit with those that were served.
+the order in which events were accepted, and compared bit by bit with those that were served. What is
+looked up is looked up in the references that the featurizer had read by then, as the prediction says.
 
 That finds what a feature's own code cannot see of itself: another definition or version at work, state
 that was lost or mixed up by a restart or a move, a reading or rounding on the way, numbers changed
@@ -16,13 +17,14 @@ from datetime import timedelta
 
 import msgspec
 
+from services.auditor.facts import Facts
 from services.auditor.reading import Reading
 from services.auditor.sample import Sample
 from services.auditor.tally import Tally, window_of
 from shared.features.feature_set import FeatureSet
 from shared.features.keys import Keys
 from shared.features.past import Plan
-from shared.messages.streams import AUDITS, EVENTS, PREDICTIONS, REJECTED
+from shared.messages.streams import AUDITS, EVENTS, PREDICTIONS, REFERENCES, REJECTED
 from shared.messages.types import Audit, Prediction, Rejected, Valid
 from shared.problem.spec import Problem
 from shared.stage import Out, Record
@@ -47,6 +49,14 @@ class _Said(msgspec.Struct):
     is_first: bool
 
 
+class _Pair(msgspec.Struct):
+    """They wait for references that the featurizer had read and the auditor has not."""
+
+    partition: int
+    said: _Said
+    raw: _Raw
+
+
 class _Replica:
     """What the auditor knows of one partition: its own fold, the keys that the featurizer knows."""
 
@@ -55,7 +65,7 @@ class _Replica:
         self.known = Keys(_NOTHING, problem.events.max_keys, problem.events.expire)
         self.tally = Tally()
         self.is_whole = True
-        """Whether the auditor saw the partition from its first event on."""
+        """Whether the auditor could fold the partition from its first event on."""
 
     def knows(self, key: str) -> bool:
         """Whether nothing before what was seen of `key` can matter any more."""
@@ -92,7 +102,9 @@ class Auditor:
         self._events: Table[list[_Raw]] = Table("event", MOST_WAITING, list[_Raw])
         self._said: Table[_Said] = Table("said", MOST_WAITING, _Said)
         self._refused: Table[bool] = Table("refused", MOST_WAITING, bool)
-        self._tables = (self._events, self._said, self._refused)
+        self._pairs: Table[_Pair] = Table("pair", MOST_WAITING, _Pair)
+        self._tables = (self._events, self._said, self._refused, self._pairs)
+        self._facts = Facts(problem) if problem.lookups else None
         self._read: dict[int, int] = {}
         """The next event expected, by partition."""
         self._names: dict[tuple[int, int], str] = {}
@@ -110,7 +122,8 @@ class Auditor:
             elif record.stream is REJECTED:
                 audit = self._refuse(record.value)
             else:
-                yield from self._controlled(record)
+                told = self._referred if record.stream is REFERENCES else self._controlled
+                yield from told(record)
                 continue
             if audit is not None:
                 yield Out(AUDITS, audit, record)
@@ -119,6 +132,8 @@ class Auditor:
         """See `shared.stage.Stage`."""
         for table in self._tables:
             yield from table.changes()
+        if self._facts is not None:
+            yield from self._facts.changes()
         for partition, replica in self._replicas.items():
             yield from ((f"{partition}/{k}", value) for k, value in replica.changes())
         for partition, offset in self._read.items():
@@ -128,6 +143,8 @@ class Auditor:
         """See `shared.stage.Stage`."""
         for table in self._tables:
             table.restore(entries)
+        if self._facts is not None:
+            self._facts.restore(entries)
         for name, same in self._events.items():
             partition = int(name.partition(":")[0])
             self._names |= {(partition, raw.offset): name for raw in same}
@@ -203,12 +220,49 @@ class Auditor:
             self._events.put(name, left)
         return None
 
+    def _referred(self, record: Record) -> Iterator[Out]:
+        """A reference: some pairs may have waited for it, in the order of their partition."""
+        if self._facts is None:
+            return
+        self._facts.came(record)
+        for name, pair in self._pairs.items() if self._pairs else ():
+            if (pair.said.prediction.references or 0) <= self._facts.position:
+                self._pairs.pop(name)
+                audit = self._folded(pair.partition, pair.said, pair.raw)
+                if audit is not None:
+                    yield Out(AUDITS, audit, record)
+
     def _compared(self, partition: int, said: _Said, raw: _Raw) -> Audit | None:
+        """Compare them, once the references are read that the featurizer had read."""
+        facts = self._facts
+        if facts is None or (said.prediction.references or 0) <= facts.position:
+            return self._folded(partition, said, raw)
+        lost = self._pairs.put(f"{partition}:{raw.offset}", _Pair(partition, said, raw))
+        if lost is not None:
+            self._replica(lost.partition).tally.unmatched += 1
+        return None
+
+    def _looks_up(self, replica: _Replica, position: int) -> bool:
+        """Bring what the replica looks things up in to `position`; whether it can be brought there."""
+        if self._facts is None:
+            return True
+        references = replica.features.references
+        moves = references.position < position
+        found = self._facts.move(references, position)
+        if moves:
+            folds = (other.features.references for other in self._replicas.values())
+            self._facts.let_go(min(fold.position for fold in folds))
+        return found
+
+    def _folded(self, partition: int, said: _Said, raw: _Raw) -> Audit | None:
         """Fold the event, compare; the window before, if this one begins another."""
         replica, valid = self._replica(partition), raw.valid
-        if said.is_first:
+        is_repeated = self._looks_up(replica, said.prediction.references or 0)
+        if not is_repeated:
+            replica.is_whole = False  # what is looked up may be remembered
+        if said.is_first or not is_repeated:
             replica.features.drop(valid.key or "")
-        is_founded = replica.knows(valid.key or "")
+        is_founded = is_repeated and replica.knows(valid.key or "")
         expected = replica.features.transform(valid)
         number, audit = window_of(valid.time, self._window), None
         if number > replica.tally.number:
@@ -240,4 +294,6 @@ class Auditor:
         replica = self._replicas.get(partition)
         if replica is None:
             replica = self._replicas[partition] = _Replica(self._problem)
+            if self._facts is not None:
+                self._facts.begin(replica.features.references)
         return replica

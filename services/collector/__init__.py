@@ -6,13 +6,13 @@ what is on the log; over HTTP nothing is acknowledged before it is committed, an
 is refused aloud (429), never dropped.
 """
 
-from shared.messages.streams import CONTROL, EVENTS, LABELS
+from shared.messages.streams import CONTROL, EVENTS, LABELS, REFERENCES
 from shared.stage import Service
 
 SERVICE = Service(
     name="collector",
     reads=(),
-    writes=(EVENTS, LABELS, CONTROL),
+    writes=(EVENTS, LABELS, REFERENCES, CONTROL),
     scale="per-partition",
     place=0,
 )

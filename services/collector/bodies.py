@@ -1,14 +1,15 @@
-"""What producers put into a request: documents become arrivals, labels only if all of them are."""
+"""What producers put into a request: documents become arrivals, labels and references all or none."""
 
 from collections.abc import Sequence
 from datetime import datetime
 
 from services.collector.replay import Arrival
 from shared.errors import Reject
-from shared.messages.cloudevents import plain_label
+from shared.features.references import ReferenceReader
+from shared.messages.cloudevents import opened, plain_label
 from shared.messages.codec import decode
-from shared.messages.streams import EVENTS, LABELS
-from shared.problem.naming import event_key
+from shared.messages.streams import EVENTS, LABELS, REFERENCES
+from shared.problem.naming import event_key, reference_key
 from shared.problem.spec import Problem
 from shared.runtime.intake import Document
 
@@ -41,4 +42,27 @@ def labels_of(documents: Sequence[Document], at: datetime) -> list[Arrival]:
                 check=why.check,
             ) from why
         found.append(Arrival(LABELS, name, value, at, headers))
+    return found
+
+
+def references_of(documents: Sequence[Document], problem: Problem, at: datetime) -> list[Arrival]:
+    """References as they arrive at `at`.
+
+    Raises:
+        Reject: one of them cannot be used; nothing of the request may be used then.
+    """
+    reader, found = ReferenceReader(problem), []
+    for number, (value, headers) in enumerate(documents, start=1):
+        try:
+            reader.version(value, headers, 0)
+            data, _ = opened(value, headers)
+        except Reject as why:
+            shown = value[:80].decode(errors="replace")
+            raise Reject(
+                f"reference {number} of {len(documents)} cannot be used: {why.reason}. It begins "
+                f'{shown!r}. Write {{"reference": "table", "key": value, "fields": {{…}}, "time": '
+                '"2026-01-31T00:00:00Z"}. None of this request was taken.',
+                check=why.check,
+            ) from why
+        found.append(Arrival(REFERENCES, reference_key(data), data, at))
     return found

@@ -1,4 +1,4 @@
-"""HTTP ingest. `POST /events`, `POST /labels`: an answer of 202 means on the log, durably."""
+"""HTTP ingest. `POST /events`, `/labels`, `/references`: an answer of 202 means on the log, durably."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -7,7 +7,7 @@ from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 
 from services.collector.admission import Append, Full, Queue
-from services.collector.bodies import events_of, labels_of
+from services.collector.bodies import events_of, labels_of, references_of
 from services.collector.replay import Arrival
 from shared.errors import HeadraceError, Reject
 from shared.problem.spec import Problem
@@ -27,10 +27,10 @@ def ingest(
     most_body_bytes: int = MOST_BODY_BYTES,
     clock: Callable[[], datetime] = now,
 ) -> APIRouter:
-    """The two routes. `token`: what `Authorization: Bearer …` must carry; None: nothing.
+    """The three routes. `token`: what `Authorization: Bearer …` must carry; None: nothing.
 
     Events are taken whatever they are: what is no event ends in `rejected`, with the reason. Labels
-    are taken all or none: a request that holds something else is answered with 400.
+    and references are taken all or none: a request that holds something else is answered with 400.
     """
     router = APIRouter()
     queue = Queue(append, most_waiting)
@@ -50,6 +50,16 @@ def ingest(
         except Reject as why:
             raise HTTPException(400, why.reason) from why
         return await _put(queue, labels)
+
+    @router.post("/references", status_code=202)
+    async def references(request: Request) -> dict[str, int]:
+        """`{"reference", "key", "fields", "time"?, "removed"?}`: one, an array, or JSON lines."""
+        found, _ = await documents(request, token, most_body_bytes)
+        try:
+            references = references_of(found, problem, clock())
+        except Reject as why:
+            raise HTTPException(400, why.reason) from why
+        return await _put(queue, references)
 
     return router
 

@@ -1,4 +1,4 @@
-"""A file as a stream: events, labels and ticks in the order in which life would have brought them."""
+"""A file as a stream: events, labels, references, ticks in the order in which life would bring them."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
+from services.collector.sources.reference_rows import ReferenceLine
 from services.collector.sources.row import LabelLine, Row
 from shared.messages.codec import encode
-from shared.messages.streams import CONTROL, EVENTS, LABELS, Stream
+from shared.messages.streams import CONTROL, EVENTS, LABELS, REFERENCES, Stream
 from shared.messages.types import Control, Label, Value
 from shared.problem.spec import Problem
 
@@ -21,7 +22,7 @@ BY = "replay"
 
 _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST = datetime.max.replace(tzinfo=UTC)
-_LABEL, _LABEL_LINE, _TICK = range(3)
+_LABEL, _LABEL_LINE, _REFERENCE, _TICK = range(4)
 
 
 class Arrival(NamedTuple):
@@ -35,7 +36,7 @@ class Arrival(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """Waits for its time. At the same time: labels of rows, labels of the file, ticks."""
+    """Waits for its time. At the same time: labels of rows, labels of the file, references, ticks."""
 
     time: datetime
     rank: int
@@ -45,7 +46,10 @@ class _Due(NamedTuple):
 
 
 def arrivals(
-    rows: Iterable[Row], problem: Problem, labels: Iterable[LabelLine] = ()
+    rows: Iterable[Row],
+    problem: Problem,
+    labels: Iterable[LabelLine] = (),
+    references: Iterable[ReferenceLine] = (),
 ) -> Iterator[Arrival]:
     """Events with their labels and ticks between them, the same sequence each time.
 
@@ -54,16 +58,20 @@ def arrivals(
     `label.delay_events` d, right before the d-th event after its own (0: right after its own, as 1).
     A tick comes at each multiple of `source.tick` of event time, after the labels of that time,
     before its events. Lines of `labels` come by their time, those without one at the end; the ones
-    with a time must stand first. Event time never goes back here: an event with an earlier time, or
-    without a usable one, arrives when its predecessor did. So does one that is further ahead of the
-    next row than `events.allow_ahead`: one wild time does not move the clock. An event without an id
-    is named `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
+    with a time must stand first. `references` come by their time, in their order, before the ticks
+    and events of that time: older ones than the first event before it, newer ones than the last
+    never. Event time never goes back here: an event with an earlier time, or without a usable one,
+    arrives when its predecessor did. So does one that is further ahead of the next row than
+    `events.allow_ahead`: one wild time does not move the clock. An event without an id is named
+    `{problem}.events:0:{n}`, n counting events from 0, which is its place on the log.
     """
-    return _Replay(problem, labels).run(rows)
+    return _Replay(problem, labels, references).run(rows)
 
 
 class _Replay:
-    def __init__(self, problem: Problem, labels: Iterable[LabelLine]) -> None:
+    def __init__(
+        self, problem: Problem, labels: Iterable[LabelLine], references: Iterable[ReferenceLine]
+    ) -> None:
         self._topic = f"{problem.name}.events:0"
         self._timed = problem.events.time is not None
         self._ahead = problem.events.allow_ahead
@@ -71,6 +79,7 @@ class _Replay:
         self._delay_events = problem.label.delay_events
         self._tick = problem.source.tick if problem.source else timedelta(hours=1)
         self._lines = iter(labels)
+        self._references = iter(references)
         self._untimed: LabelLine | None = None
         self._due: list[_Due] = []
         self._labels_due = 0
@@ -108,6 +117,7 @@ class _Replay:
         yield _control("start", now, {"mode": "replay"})
         self._push_tick(self._ticks_until(now) + 1)
         self._push_line()
+        self._push_reference()
 
     def _remember(self, n: int, name: str, label: Value, at: datetime) -> None:
         if self._delay_events is not None:
@@ -133,6 +143,10 @@ class _Replay:
                 self._push_tick(max(due.order, passed_over) + 1)
                 continue
             self._now = max(self._now, due.time)
+            if due.rank == _REFERENCE:
+                yield Arrival(REFERENCES, due.key, due.value, self._now)
+                self._push_reference()
+                continue
             self._labels_due -= 1
             yield Arrival(LABELS, due.key, due.value, self._now)
             if due.rank == _LABEL_LINE:
@@ -141,7 +155,7 @@ class _Replay:
 
     def _finish(self) -> Iterator[Arrival]:
         while self._labels_due:
-            last = max(due.time for due in self._due if due.rank != _TICK)
+            last = max(due.time for due in self._due if due.rank < _REFERENCE)
             yield from self._until(max(self._now, last))
         while self._by_count:
             yield self._counted()
@@ -171,6 +185,13 @@ class _Replay:
             return
         heappush(self._due, _Due(line.time, _LABEL_LINE, 0, line.id, line.value))
         self._labels_due += 1
+
+    def _push_reference(self) -> None:
+        """The next reference is due; not before the one before it."""
+        line = next(self._references, None)
+        if line is not None:
+            time = self._now if line.time is None else max(line.time, self._now)
+            heappush(self._due, _Due(time, _REFERENCE, 0, line.key, line.value))
 
 
 def _with_next(rows: Iterable[Row]) -> Iterator[tuple[Row, Row | None]]:

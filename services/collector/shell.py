@@ -8,6 +8,7 @@ from pathlib import Path
 
 from services.collector.replay import Arrival, arrivals
 from services.collector.sources.label_lines import label_lines
+from services.collector.sources.reference_rows import reference_lines
 from services.collector.sources.table import rows_of
 from shared.errors import UsageError
 from shared.problem.spec import Problem
@@ -35,8 +36,9 @@ def parse_speed(text: str) -> float | None:
 
 
 class Replay:
-    """A file of events (None: the declared generator), and one of labels where there is one, handed
-    out when they are due.
+    """A file of events (None: the declared generator), one of labels and one of references where there
+    are such, handed out when they are due. Tables of references that the problem file names lie in the
+    directory `beside`.
 
     `speed` is event seconds per wall second; None: as fast as they are taken. The first arrival
     after `skip` sets the pace. The order depends neither on the speed nor on how many are taken.
@@ -53,9 +55,12 @@ class Replay:
         speed: float | None = None,
         clock_s: Callable[[], float] = elapsed_s,
         sleep: Callable[[float], None] = time.sleep,
+        references: Path | None = None,
+        beside: Path | None = None,
     ) -> None:
         lines = label_lines(labels) if labels else ()
-        self._source = arrivals(rows_of(events, problem), problem, lines)
+        facts = reference_lines(references, problem, beside)
+        self._source = arrivals(rows_of(events, problem), problem, lines, facts)
         self._speed = speed
         self._clock_s = clock_s
         self._sleep = sleep

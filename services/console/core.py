@@ -10,6 +10,7 @@ import msgspec
 from services.console.audits import Audits
 from services.console.contest import Contest
 from services.console.coverage import Coverage
+from services.console.enrichment import Enrichment
 from services.console.estimate import Estimated
 from services.console.fields import FieldProfiles
 from services.console.ledger import Ledger, Swap
@@ -26,9 +27,11 @@ from shared.messages.streams import (
     AUDITS,
     JOBS,
     LABEL_REQUESTS,
+    LABELS,
     MODELS,
     OUTCOMES,
     PREDICTIONS,
+    REFERENCES,
     REJECTED,
     Stream,
 )
@@ -94,6 +97,7 @@ class Board:
         self.fields = FieldProfiles(problem)
         self.wanted = Wanted()
         self.coverage = Coverage(problem)
+        self.enrichment = Enrichment(problem)
         self.restated = Restated()
         self.estimated = Estimated(problem.task == "regression")
         self.live = Live()
@@ -152,6 +156,7 @@ class Board:
         yield from self.wanted.changes()
         yield from self.coverage.changes()
         yield from self.estimated.changes()
+        yield from self.enrichment.changes()
         if self._moved:
             yield "models", self.live.dump()
             self._moved = False
@@ -174,6 +179,7 @@ class Board:
         self.wanted.restore(entries)
         self.coverage.restore(entries)
         self.estimated.restore(entries)
+        self.enrichment.restore(entries)
 
     def summary(self) -> dict[str, Any]:
         """What `run --json` prints of the run: plain JSON values."""
@@ -209,6 +215,7 @@ class Board:
         self.fields.add(prediction)
         self.coverage.predicted(prediction)
         self.estimated.predicted(prediction)
+        self.enrichment.predicted(prediction)
         if self.timeline.due(counts.predictions):
             self.timeline.add(self.point())
 
@@ -272,7 +279,7 @@ class Board:
 
     def _rejected(self, bad: Rejected) -> None:
         self.counts.rejected += 1
-        self.counts.rejected_events += not bad.topic.endswith(".labels")
+        self.counts.rejected_events += not bad.topic.endswith((f".{LABELS}", f".{REFERENCES}"))
         self.ledger.reject(bad, self.counts.predictions)
 
     def _control(self, control: Control) -> None:

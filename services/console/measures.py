@@ -27,6 +27,7 @@ class Measures(Collector):
         yield from self._quality(view)
         yield from self._life(view)
         yield from self._audit(view)
+        yield from self._lookups(view)
 
     def _counts(self, view: View) -> Iterator[Metric]:
         found = view.summary
@@ -68,6 +69,17 @@ class Measures(Collector):
             found["outcomes"] / found["predictions"] if found["predictions"] else 0,
         )
         yield coverage
+
+    def _lookups(self, view: View) -> Iterator[Metric]:
+        tried = CounterMetricFamily(
+            "headrace_lookups",
+            "Lookups in references by what they found: found, missing, too_old",
+            labels=["problem", "lookup", "result"],
+        )
+        for name, counts in view.summary["lookups"].items():
+            for result, count in counts["all"].items():
+                tried.add_metric([self._problem, name, result], count)
+        yield tried
 
     def _life(self, view: View) -> Iterator[Metric]:
         jobs = GaugeMetricFamily(

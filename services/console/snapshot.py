@@ -1,5 +1,6 @@
 """A whole view of the board at one moment, immutable: what other threads may read."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from services.console.chart import chart
 from services.console.core import Board
 from services.console.coverage import CoverageRow, coverage_rows
 from services.console.data import references
+from services.console.enrichment import LookupRow, lookup_rows
 from services.console.fields import FieldsSnapshot
 from services.console.gains import PolicyRow, gain_unit, policy_rows
 from services.console.panels import (
@@ -61,6 +63,7 @@ class View(msgspec.Struct, frozen=True):
     verdict: Verdict
     coverage: list[CoverageRow]
     audit: AuditCard
+    lookups: Sequence[LookupRow]
     wanted: list[WantedCard]
     summary: dict[str, Any]
     profiles: Snapshot
@@ -106,6 +109,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         verdict=verdict_of(board),
         coverage=coverage_rows(board.coverage),
         audit=audit_card(board.audits, board.problem),
+        lookups=lookup_rows(board.enrichment, board.problem),
         wanted=wanted_cards(board.wanted, board.problem),
         summary=board.summary(),
         profiles=board.profiles.snapshot(),

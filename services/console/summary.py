@@ -40,6 +40,7 @@ def summary(board: "Board") -> dict[str, Any]:
             "swaps": [swap for _, swap in ledger.swaps.items()],
             "estimated": board.estimated.summary(),
             "coverage": board.coverage.summary(),
+            "lookups": board.enrichment.summary(),
             "label_requests": board.wanted.summary(),
             "audit": audit_summary(board.audits),
             "champion": board.live.champion,

@@ -266,6 +266,8 @@ def _outcome(
         arrival=prediction.arrival,
         scored_at=prediction.scored_at,
         champion=prediction.champion,
+        references=prediction.references,
+        unfound=prediction.unfound,
         label=label,
         labelled_at=at,
         revision=revision,

@@ -177,6 +177,8 @@ class Scorer:
                 arrival=arrival[row],
                 champion=None if speaker == pool.champion else pool.champion,
                 fields=features.fields,
+                references=features.references,
+                unfound=features.unfound,
             )
             yield Out(PREDICTIONS, prediction, record, prediction.key)
 

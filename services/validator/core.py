@@ -6,7 +6,6 @@ from typing import Any
 
 from services.validator.checks import Checks
 from services.validator.decoding import decode_event
-from services.validator.fields import FieldRule, shown
 from services.validator.ids import NewestIds
 from services.validator.usual import needs_rule, usual_decoder
 from services.validator.watermarks import Watermarks
@@ -17,6 +16,7 @@ from shared.messages.cloudevents import Attributes, opened
 from shared.messages.streams import REJECTED, VALID
 from shared.messages.types import Valid
 from shared.problem.durations import duration_text
+from shared.problem.field_rules import FieldRule, shown
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import Problem
 from shared.problem.times import EPOCH, microseconds, parse_time, time_at, time_text

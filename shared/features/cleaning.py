@@ -77,7 +77,7 @@ class Cleaned:
         plain = not moved and spec.missing in ("keep", "reject")
         self.as_it_is = plain and spec.type == "number"
         """Whether a finite float needs no call."""
-        self._read = _reader(spec)
+        self._read = reader(spec)
         self._missing = spec.missing
         self._fill = plan.fill(_FILLS[spec.missing]()) if filled else None
         self._moments = plan.fill(Moments()) if moved else None
@@ -123,7 +123,8 @@ class Cleaned:
         return within if self._outliers == "clip" else value
 
 
-def _reader(spec: FieldSpec) -> Callable[[Any], Any]:
+def reader(spec: FieldSpec) -> Callable[[Any], Any]:
+    """What turns a checked value into a finite float or text; None: it cannot."""
     if spec.type == "time":
         return _seconds
     if spec.formula_kind == "text":

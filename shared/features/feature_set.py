@@ -9,12 +9,14 @@ from shared.features.categories import ENCODINGS
 from shared.features.cleaning import Cleaned
 from shared.features.keys import Keys
 from shared.features.kinds import KINDS
+from shared.features.lookups import LookupValues
 from shared.features.past import Past, Plan
 from shared.features.port import Operator, Remembering, Row
-from shared.messages.types import Valid
+from shared.features.references import References
+from shared.messages.types import Unfound, Valid
 from shared.problem.durations import duration_text
 from shared.problem.expression import Formula
-from shared.problem.spec import Auto, Calendar, Expression, Feature, Problem, Since
+from shared.problem.spec import Auto, Calendar, Expression, Feature, Lookup, Problem, Since
 
 _VERSION = 1
 """Counts changes of meaning: with it the digest changes."""
@@ -43,14 +45,23 @@ class FeatureSet:
             for clean in [Cleaned(name, spec, self._plan)]
         ]
         fields = problem.events.fields
-        self._only_features = all(fields[name].columns(name) == (name,) for name in used)
+        self.references = References(problem.references)
+        """What lookups find; whoever feeds the set takes the records of the topic into it."""
+        self._lookups = [
+            LookupValues(spec, self.references, problem.references) for spec in problem.lookups
+        ]
+        self._only_features = not self._lookups and all(
+            fields[name].columns(name) == (name,) for name in used
+        )
         self._operators: list[Operator] = [
             ENCODINGS[spec.encode](name, spec)
             for name, spec in problem.events.fields.items()
             if spec.type == "category" and spec.feature
         ]
+        encoded = [pair for lookup in self._lookups for pair in lookup.encoded.items()]
+        self._operators += [ENCODINGS[spec.encode](name, spec) for name, spec in encoded]
         for index, feature in enumerate(problem.features):
-            if isinstance(feature, Auto):
+            if isinstance(feature, Auto | Lookup):
                 continue
             kinds = problem.formula_kinds(index)
             self._operators.append(KINDS[feature.kind](feature, self._plan, kinds))
@@ -78,11 +89,18 @@ class FeatureSet:
                 row[name] = value
             else:
                 row[name] = clean(value, past, row)
+        for lookup in self._lookups:
+            lookup.write(row, valid)
         for compute in self._computes:
             compute(row, time, past)
         if past is not self._nothing:
             past.append(row, plan)
         return row if self._only_features else {name: row[name] for name in self.names}
+
+    def unfound(self, valid: Valid) -> dict[str, Unfound] | None:
+        """The lookups that find nothing for `valid`, and why; None: all find something."""
+        found = {lookup.name: lookup.unfound(valid) for lookup in self._lookups}
+        return {name: why for name, why in found.items() if why is not None} or None
 
     @property
     def reach(self) -> int | None:
@@ -105,12 +123,14 @@ class FeatureSet:
     def changes(self) -> Iterator[tuple[str, bytes | None]]:
         """State entries that changed since the last call."""
         yield from self._keys.changes()
+        yield from self.references.changes()
         for operator in self._remembering:
             yield from operator.changes()
 
     def restore(self, entries: Mapping[str, bytes]) -> None:
         """Continue where the set that wrote `entries` was."""
         self._keys.restore(entries)
+        self.references.restore(entries)
         for operator in self._remembering:
             operator.restore(entries)
 
@@ -122,7 +142,7 @@ def _used(problem: Problem) -> set[str]:
         if isinstance(feature, Expression | Since):
             text = feature.formula or "true"
             used |= set(Formula(text, problem.formula_kinds(index)).names)
-        elif not isinstance(feature, Auto | Calendar):
+        elif not isinstance(feature, Auto | Calendar | Lookup):
             used.add(feature.field)
     return used & problem.events.fields.keys()
 
@@ -146,6 +166,19 @@ def _digest(problem: Problem) -> str:
         },
         "features": [_dumped(feature) for feature in problem.features],
     }
+    if problem.references:
+        definition["references"] = {
+            name: {
+                "key": spec.key,
+                "keep": spec.keep,
+                "max_keys": spec.max_keys,
+                "expire": spec.expire and duration_text(spec.expire),
+                "fields": {
+                    n: f.model_dump(mode="json", include=matters) for n, f in spec.fields.items()
+                },
+            }
+            for name, spec in problem.references.items()
+        }
     if problem.events.expire is not None:
         definition["expire"] = duration_text(problem.events.expire)
     text = json.dumps(definition, sort_keys=True, separators=(",", ":"))

@@ -2,7 +2,7 @@
 
 The way of an event to its prediction scales with partitions: those topics have P each, and so has
 `checkpoints`, whose partition p holds the state of whoever works on their partitions p. All others
-have one: decisions and outcomes are one totally ordered sequence for a problem.
+have one: decisions, outcomes and references are one totally ordered sequence for a problem.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ from shared.messages.streams import (
     EVENTS,
     FEATURES,
     PREDICTIONS,
+    REFERENCES,
     VALID,
     Stream,
     place,
@@ -49,6 +50,15 @@ _COMPACTED = {
     # By default a day of deletions is kept, and read at every start: half a million in half an hour.
     "delete.retention.ms": str(DELETIONS_KEPT_MS),
 }
+_REFERENCES = {
+    **_PLAIN,
+    # Never trimmed: whoever begins anew reads it from the start. A key is one version (see
+    # `reference_key`), so only what was corrected goes, and not before everybody is past it.
+    "cleanup.policy": "compact",
+    "min.compaction.lag.ms": str(7 * 24 * 3_600_000),
+    "segment.bytes": str(1 << 24),
+}
+_SETTINGS = {CHECKPOINTS: _COMPACTED, REFERENCES: _REFERENCES}
 
 
 def topic(problem: str, stream: Stream) -> str:
@@ -100,7 +110,7 @@ class Places:
 
 def settings(stream: Stream) -> Mapping[str, str]:
     """Topic settings of a stream."""
-    return _COMPACTED if stream is CHECKPOINTS else _PLAIN
+    return _SETTINGS.get(stream, _PLAIN)
 
 
 def create_missing(

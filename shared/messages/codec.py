@@ -10,6 +10,7 @@ from shared.messages.streams import Stream
 
 MESSAGES: dict[Stream, type[msgspec.Struct]] = {
     streams.LABELS: types.Label,
+    streams.REFERENCES: types.Reference,
     streams.LABEL_REQUESTS: types.LabelRequest,
     streams.VALID: types.Valid,
     streams.FEATURES: types.Features,

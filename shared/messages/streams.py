@@ -8,6 +8,7 @@ class Stream(StrEnum):
 
     EVENTS = "events"
     LABELS = "labels"
+    REFERENCES = "references"
     VALID = "valid"
     REJECTED = "rejected"
     FEATURES = "features"
@@ -26,9 +27,10 @@ EVENTS, LABELS, VALID, REJECTED = Stream.EVENTS, Stream.LABELS, Stream.VALID, St
 FEATURES, PREDICTIONS, OUTCOMES = Stream.FEATURES, Stream.PREDICTIONS, Stream.OUTCOMES
 ALERTS, JOBS, MODELS, CONTROL = Stream.ALERTS, Stream.JOBS, Stream.MODELS, Stream.CONTROL
 AUDITS, LABEL_REQUESTS = Stream.AUDITS, Stream.LABEL_REQUESTS
+REFERENCES = Stream.REFERENCES
 CHECKPOINTS = Stream.CHECKPOINTS
 
-RAW = frozenset({EVENTS, LABELS})
+RAW = frozenset({EVENTS, LABELS, REFERENCES})
 """Streams that the outside writes: their bytes are kept as they came."""
 
 

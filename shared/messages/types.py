@@ -7,7 +7,7 @@ that JSON cannot hold (NaN, infinities) are written as null.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -23,6 +23,24 @@ class Label(msgspec.Struct, omit_defaults=True, gc=False):
     time: datetime | None = None
     source: str | None = None
     revoked: bool = False
+
+
+class Reference(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a declared reference says of one key from `time` on, until the key's next version.
+
+    `time`: with an offset from UTC; without one the version holds from its arrival on. A version of the
+    same key and time as one before corrects it. `removed`: from then on nothing is known of the key.
+    """
+
+    reference: str
+    key: Value
+    fields: dict[str, Any] = {}
+    time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    removed: bool = False
+
+
+Unfound = Literal["missing", "too_old"]
+"""Why a lookup found nothing: there is no version as of the event's time, or it is kept no more."""
 
 
 class LabelRequest(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -61,6 +79,9 @@ class Valid(msgspec.Struct, omit_defaults=True, gc=False):
 class Features(msgspec.Struct, omit_defaults=True, gc=False):
     """The numbers a model sees; None is missing. `feature_set` is the digest of their definition.
     `fields`: see `Prediction`.
+
+    Where something is looked up, `references` is the offset up to which the topic `references` had
+    been read, and `unfound` says which lookups found nothing, and why.
     """
 
     id: str
@@ -70,6 +91,8 @@ class Features(msgspec.Struct, omit_defaults=True, gc=False):
     key: str | None = None
     source: str | None = None
     fields: dict[str, Any] | None = None
+    references: int | None = None
+    unfound: dict[str, Unfound] | None = None
 
 
 class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
@@ -82,6 +105,7 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     version answers in its place: a canary, or a stand-in where the champion's numbers are none.
     `shadow` holds what the champion said then. `fields`: of a share of the events (`profile.share`)
     what cleaning and encoding hid, as it came; of free text a hash. Outcomes do without it.
+    `references`, `unfound`: as in `Features`.
     """
 
     id: str
@@ -101,6 +125,8 @@ class Prediction(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     scored_at: datetime | None = None
     champion: str | None = None
     fields: dict[str, Any] | None = None
+    references: int | None = None
+    unfound: dict[str, Unfound] | None = None
 
 
 class Outcome(Prediction, kw_only=True, gc=False):

@@ -17,6 +17,7 @@ from shared.problem.input_checks import (
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.origin import source_mistakes
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
+from shared.problem.reference_checks import references_mistakes
 from shared.problem.search import search_mistakes
 from shared.problem.spec import (
     Baseline,
@@ -145,8 +146,9 @@ _CHECKS: tuple[tuple[frozenset[str], _Check], ...] = (
     (frozenset({"task", "label"}), label_mistakes),
     (frozenset({"label"}), label_times_mistakes),
     (frozenset({"events", "label"}), label_field_mistakes),
-    (frozenset({"events", "features"}), features_mistakes),
-    (frozenset({"events", "features", "evaluation"}), _rules),
+    (frozenset({"references", "features"}), references_mistakes),
+    (frozenset({"events", "references", "features"}), features_mistakes),
+    (frozenset({"events", "references", "features", "evaluation"}), _rules),
     (frozenset({"task", "evaluation"}), _metric),
     (frozenset({"retraining"}), _retraining),
     (frozenset({"task", "retraining"}), _candidates),

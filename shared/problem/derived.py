@@ -4,13 +4,14 @@ What a section adds to the numbers that a model sees is told by its `columns`; h
 is `shared/features`.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from shared.problem.durations import duration_text
-from shared.problem.inputs import Duration, Name, Part
+from shared.problem.inputs import Duration, FieldSpec, Name, Part, ReferenceSpec
 
 
 class Calendar(Part):
@@ -130,6 +131,41 @@ class Expression(Part):
         return (self.name,)
 
 
+class Lookup(Part):
+    """What a reference says of the key in the event's field `by` (else the reference's `key`), as of
+    the event's time; missing where it says nothing.
+    """
+
+    kind: Literal["lookup"]
+    reference: Name
+    by: Name | None = None
+    fields: list[Name] | None = Field(None, min_length=1)
+    """None: all."""
+    name: Name | None = None
+    """The beginning of the features' names; None: the reference's name."""
+    _specs: dict[str, FieldSpec] = PrivateAttr(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """The beginning of the features' names, and what the lookup is called."""
+        return self.name or self.reference
+
+    def resolve(self, references: Mapping[str, ReferenceSpec]) -> None:
+        """Take what it finds from the declared references."""
+        declared = references[self.reference].fields if self.reference in references else {}
+        wanted = list(declared) if self.fields is None else self.fields
+        self._specs = {name: declared[name] for name in wanted if name in declared}
+
+    def found(self) -> dict[str, tuple[str, FieldSpec]]:
+        """The fields that are found, under the names that formulas know them by."""
+        return {f"{self.prefix}_{name}": (name, spec) for name, spec in self._specs.items()}
+
+    def columns(self) -> tuple[str, ...]:
+        """The features that this gives, in order."""
+        found = self.found().items()
+        return tuple(column for name, (_, spec) in found for column in spec.columns(name))
+
+
 class Auto(Part):
     """Features made up from the number fields, at most `budget` columns: earlier values and changes,
     windows, differences and quotients of pairs; stacked `depth` deep (windows of changes, changes of
@@ -150,5 +186,6 @@ class Auto(Part):
 
 
 Feature = Annotated[
-    Calendar | Lags | Window | Decayed | Since | Expression | Auto, Field(discriminator="kind")
+    Calendar | Lags | Window | Decayed | Since | Lookup | Expression | Auto,
+    Field(discriminator="kind"),
 ]

@@ -6,7 +6,18 @@ from typing import Any
 
 from shared.problem.mistakes import Mistake, Path, nearest
 from shared.problem.part_checks import formula_mistakes, zone_mistakes
-from shared.problem.spec import Auto, Calendar, Decayed, Expression, Problem, Since, Window
+from shared.problem.reference_checks import lookup_mistakes
+from shared.problem.spec import (
+    Auto,
+    Calendar,
+    Decayed,
+    Expression,
+    Feature,
+    Lookup,
+    Problem,
+    Since,
+    Window,
+)
 
 _MAX_COLUMNS = 5_000
 _MAX_ENCODED_CLASSES = 32
@@ -20,21 +31,11 @@ def features_mistakes(problem: Problem) -> Iterator[Mistake]:
         yield from _fresh(columns, seen, ("events", "fields", name))
     for index, feature in enumerate(problem.features):
         path: Path = ("features", index)
-        kinds = problem.formula_kinds(index)
-        if isinstance(feature, Calendar):
-            yield from zone_mistakes(feature.zone, (*path, "zone"))
-        elif isinstance(feature, Expression | Since):
-            text = "true" if feature.formula is None else feature.formula
-            yield from formula_mistakes(text, kinds, (*path, "formula"))
-        elif isinstance(feature, Auto):
-            yield from _auto(feature, path)
-        else:
-            yield from _past_of(feature.field, kinds, (*path, "field"))
-        if isinstance(feature, Window):
-            yield from _window(feature, path)
-        if isinstance(feature, Decayed) and feature.half_life <= timedelta(0):
-            yield Mistake((*path, "half_life"), "it must be positive", "a duration such as 1h")
-        yield from _fresh(list(feature.columns()), seen, path)
+        yield from _one(feature, problem, index)
+        names = dict.fromkeys(feature.columns())
+        if isinstance(feature, Lookup):
+            names |= dict.fromkeys(feature.found())  # formulas know those too
+        yield from _fresh(list(names), seen, path)
     yield from _by_target(problem, seen)
     count = len(problem.model_names)
     if not count and problem.events.fields:
@@ -59,6 +60,26 @@ def _by_target(problem: Problem, seen: dict[str, Path]) -> Iterator[Mistake]:
             )
         else:
             yield from _fresh(list(problem.target_columns(name)), seen, path)
+
+
+def _one(feature: Feature, problem: Problem, index: int) -> Iterator[Mistake]:
+    path: Path = ("features", index)
+    kinds = problem.formula_kinds(index)
+    if isinstance(feature, Calendar):
+        yield from zone_mistakes(feature.zone, (*path, "zone"))
+    elif isinstance(feature, Expression | Since):
+        text = "true" if feature.formula is None else feature.formula
+        yield from formula_mistakes(text, kinds, (*path, "formula"))
+    elif isinstance(feature, Auto):
+        yield from _auto(feature, path)
+    elif isinstance(feature, Lookup):
+        yield from lookup_mistakes(feature, problem, path)
+    else:
+        yield from _past_of(feature.field, kinds, (*path, "field"))
+    if isinstance(feature, Window):
+        yield from _window(feature, path)
+    if isinstance(feature, Decayed) and feature.half_life <= timedelta(0):
+        yield Mistake((*path, "half_life"), "it must be positive", "a duration such as 1h")
 
 
 def _fresh(columns: list[str], seen: dict[str, Path], path: Path) -> Iterator[Mistake]:

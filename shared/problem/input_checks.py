@@ -10,7 +10,7 @@ from shared.problem.patterns import matcher
 from shared.problem.scalars import scalar_text
 from shared.problem.spec import FieldSpec, Problem
 
-_KEY_TYPES = ("category", "text", "integer", "boolean")
+KEY_TYPES = ("category", "text", "integer", "boolean")
 
 
 def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
@@ -19,18 +19,23 @@ def fields_mistakes(problem: Problem) -> Iterator[Mistake]:
         yield Mistake(("events", "fields"), "there is no field", "`price: {type: number}`")
     for name, spec in problem.events.fields.items():
         path = ("events", "fields", name)
-        yield from _bounds(spec.range, (*path, "range"))
-        yield from _options(spec, path)
-        if spec.pattern is not None:
-            yield from _pattern(spec.pattern, (*path, "pattern"))
+        yield from field_mistakes(spec, path)
         if spec.absent_in and problem.events.environment is None:
             yield Mistake(
                 (*path, "absent_in"),
                 "nothing says which environment an event comes from",
                 "`environment: KEY` under `events`: the JSON key that says so",
             )
-        if spec.type == "category":
-            yield from _categories(spec, path)
+
+
+def field_mistakes(spec: FieldSpec, path: Path) -> Iterator[Mistake]:
+    """One field, of an event or of a reference."""
+    yield from _bounds(spec.range, (*path, "range"))
+    yield from _options(spec, path)
+    if spec.pattern is not None:
+        yield from _pattern(spec.pattern, (*path, "pattern"))
+    if spec.type == "category":
+        yield from _categories(spec, path)
 
 
 def _nothing(option: str, spec: FieldSpec) -> str:
@@ -121,7 +126,7 @@ def events_mistakes(problem: Problem) -> Iterator[Mistake]:
         yield Mistake(
             ("events", "key"), f"there is no field `{events.key}`", nearest(events.key, known)
         )
-    roles = (("key", events.key, _KEY_TYPES), ("id", events.id, ("text", "integer", "category")))
+    roles = (("key", events.key, KEY_TYPES), ("id", events.id, ("text", "integer", "category")))
     for role, name, types in (*roles, ("time", events.time, ("time",))):
         spec = events.fields.get(name) if name is not None else None
         if spec is not None and spec.type not in types:

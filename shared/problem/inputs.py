@@ -142,6 +142,31 @@ class Events(Part):
     partition; None: only to make room. Declare `allow_ahead` too, or one wild time makes all expire."""
 
 
+class ReferenceSpec(Part):
+    """A table of facts that change slowly, by key: what is known of a customer, a product, a machine.
+
+    Its records come on the topic `references`, each a version that holds from a time on; a feature of
+    `kind: lookup` finds the version that held at an event's time. Of each key the `keep` newest
+    versions are kept; of an event that is older than those nothing is found.
+    """
+
+    key: Name
+    """The field of an event by whose value it is looked up; in `path` the column that has the key."""
+    fields: dict[Name, FieldSpec]
+    """What a version says. `required`, `range`, `categories`, `pattern` and `coerce` decide which
+    records are rejected; `missing: reject` and `flag` work as in events."""
+    keep: int = Field(10, ge=1, le=1_000)
+    expire: Duration | None = None
+    """A version that was superseded longer ago than this is not found any more, by the time of arrival
+    of the newest reference; None: only `keep` counts."""
+    max_keys: int = Field(100_000, ge=1)
+    """The key whose newest version came longest ago is forgotten for a new one."""
+    path: str | None = None
+    """In a file replay: a CSV, JSONL or Parquet file of versions, beside the problem file."""
+    time: str | None = None
+    """The column of `path` with the time from which a row holds; None: from the first event on."""
+
+
 class LabelRequests(Part):
     """Which labels to ask for (topic `label_requests`): in each window of event time the `budget`
     predictions without a label about which the model was least sure.

@@ -1,6 +1,9 @@
-"""What an event is called before it is checked: its id and its key, as the validator will read them."""
+"""What an input is called before it is checked: an event's id and key, as the validator will read
+them; a reference's key on its topic.
+"""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -30,6 +33,19 @@ def event_key(value: bytes, headers: Mapping[str, bytes] | None, problem: Proble
     else:
         key = name = None
     return _text(members, problem.events.key) or key or _text(members, problem.events.id) or name
+
+
+def reference_key(value: bytes) -> str:
+    """By what Kafka's compaction tells a reference from others: `table/key/time`.
+
+    So of two records of one version the later one is kept, and no version goes. What is no reference
+    has a key of its own: a compacted topic takes no record without one.
+    """
+    members, _ = _looked_into(value, None)
+    table, key = _text(members, "reference"), _text(members, "key")
+    if table is None or key is None:
+        return f"?/{blake2b(value, digest_size=16).hexdigest()}"
+    return f"{table}/{key}/{_text(members, 'time') or ''}"
 
 
 def _looked_into(

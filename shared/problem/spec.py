@@ -18,6 +18,7 @@ from shared.problem.derived import (
     Expression,
     Feature,
     Lags,
+    Lookup,
     Since,
     Statistic,
     Window,
@@ -32,6 +33,7 @@ from shared.problem.inputs import (
     LabelSpec,
     Name,
     Part,
+    ReferenceSpec,
     Scalar,
     Task,
 )
@@ -68,6 +70,7 @@ __all__ = [
     "Guard",
     "LabelSpec",
     "Lags",
+    "Lookup",
     "Name",
     "OnCost",
     "OnDrift",
@@ -78,6 +81,7 @@ __all__ = [
     "OnVotes",
     "Part",
     "Promotion",
+    "ReferenceSpec",
     "Scalar",
     "SearchSpec",
     "Selection",
@@ -229,6 +233,7 @@ class Problem(Part):
     task: Task
     source: Source | None = None
     events: Events
+    references: dict[Name, ReferenceSpec] = Field({})
     label: LabelSpec
     features: list[Feature] = Field([])
     model: ModelSpec = ModelSpec()
@@ -241,6 +246,12 @@ class Problem(Part):
     retention: Retention = Retention()
     audit: AuditSpec = AuditSpec()
     notes: Any = None
+
+    @model_validator(mode="after")
+    def _with_resolved_lookups(self) -> Self:
+        for lookup in self.lookups:
+            lookup.resolve(self.references)
+        return self
 
     @model_validator(mode="after")
     def _with_made_up_features(self) -> Self:
@@ -270,7 +281,14 @@ class Problem(Part):
             kinds[name] = spec.formula_kind
         for feature in self.features[:features]:
             kinds |= dict.fromkeys(feature.columns(), "number")
+            if isinstance(feature, Lookup):
+                kinds |= {name: spec.formula_kind for name, (_, spec) in feature.found().items()}
         return kinds
+
+    @property
+    def lookups(self) -> list[Lookup]:
+        """The features that look something up."""
+        return [feature for feature in self.features if isinstance(feature, Lookup)]
 
     @property
     def is_made_up(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Protocol
 from shared.errors import Fatal, Reject
 from shared.log.port import WRITER, Append, Log, LogReader, Position, advanced
 from shared.messages.codec import decode, encode
-from shared.messages.streams import FEATURES, OUTCOMES, RAW, VALID, Stream
+from shared.messages.streams import FEATURES, OUTCOMES, RAW, REJECTED, VALID, Stream
 from shared.runtime.fuse import Fused
 from shared.runtime.poison import Suspects
 from shared.runtime.retention import Retention, needed
@@ -62,8 +62,9 @@ class Runner:
     After any failure, and when somebody else moved the group on, the stages are thrown away; the next
     step restores the last checkpoint and replays up to the committed position with outputs muted,
     which rule 3 makes exact. A replay that disagrees with what is on the log is a bug in a stage, and
-    stops the run. `passed_on`: streams that only these stages read: in memory, not written. `headers`
-    gives a record the headers that others read it by.
+    stops the run. `passed_on`: streams that only these stages read: in memory, not written. `unsaid`:
+    another runner reads the same records of these streams, and says what is rejected. `headers` gives
+    a record the headers that others read it by.
 
     A record that makes a stage fail is found by bisection (`poison.py`) and rejected with its bytes;
     the same transaction holds a checkpoint, so no replay meets the record again.
@@ -80,6 +81,7 @@ class Runner:
         retention: Retention | None = None,
         passed_on: frozenset[Stream] = IN_MEMORY,
         headers: Callable[[Record], Mapping[str, bytes]] | None = None,
+        unsaid: frozenset[Stream] = frozenset(),
     ) -> None:
         self._log = log
         self._group = group
@@ -91,6 +93,7 @@ class Runner:
         self._retention = retention
         self._passed_on = passed_on
         self._headers = headers
+        self._unsaid = tuple(f".{stream}" for stream in unsaid)
         self._fused: Fused | None = None
         self._position: Position = {}
         self._folding: Fused | None = None
@@ -156,7 +159,7 @@ class Runner:
         due = refused or self._since_checkpoint + len(batch) >= self._checkpoint_every
         # after a full batch there is more to fold meanwhile
         waits = due or len(batch) < self._batch_size
-        written = [record for record in produced if record.stream not in self._passed_on]
+        written = [record for record in produced if self._is_written(record)]
         with self._log.begin(self._group, waits) as transaction:
             transaction.append(self._append(record) for record in written)
             transaction.advance(position)
@@ -171,6 +174,11 @@ class Runner:
             self._tell_untold()
         if due:
             self._trim(fused)
+
+    def _is_written(self, record: Record) -> bool:
+        if record.stream is REJECTED and self._unsaid:
+            return not record.value.topic.endswith(self._unsaid)
+        return record.stream not in self._passed_on
 
     def outcomes(self, start: int, end: int) -> list[bytes]:
         """Outcomes at offsets `start` to `end` (excluded) as JSON, those of the batch at hand

@@ -21,6 +21,7 @@ BINDING = "0.5.0"
 KEYS = {
     "events": "The entity key, else the event's id: it decides on the partition, and so on the order.",
     "labels": "The id of the event that is labelled.",
+    "references": "`reference/key/time`: compaction keeps the newest record of each, and needs one.",
 }
 _NUMBER = {
     "type": "string",

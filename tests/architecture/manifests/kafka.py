@@ -9,6 +9,7 @@ from shared.messages.streams import (
     EVENTS,
     LABELS,
     OUTCOMES,
+    REFERENCES,
     REJECTED,
     Stream,
 )
@@ -19,7 +20,12 @@ API = "kafka.strimzi.io/v1beta2"
 REPLICAS = 3
 
 BY_SHELLS: dict[str, tuple[Stream, ...]] = {
-    "console": (EVENTS, LABELS, CONTROL),  # HTTP scoring and input, operators' commands
+    "console": (
+        EVENTS,
+        LABELS,
+        REFERENCES,
+        CONTROL,
+    ),  # HTTP scoring and input, operators' commands
     "scheduler": (CONTROL,),  # ticks
     "trainer": (CONTROL,),  # a result is there
 }

@@ -4,14 +4,17 @@ from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
 
+from services.auditor.reading import Reading
 from services.featurizer import SERVICE
 from services.featurizer.core import Featurizer
-from shared.messages.streams import VALID
+from shared.messages.streams import FEATURES, REFERENCES, REJECTED, VALID
 from shared.messages.types import Valid
 from shared.problem.load import load_problem
 from shared.problem.spec import Problem
 from shared.stage import Record
 from tests.kit.check_stage import check_stage
+from tests.kit.referring import problem
+from tests.kit.referring import records as referring
 
 SPEC = Problem.model_validate(
     {
@@ -84,3 +87,34 @@ def test_the_example() -> None:
     assert found[0]["nswdemand_lag_1"] is None
     assert [found[399][f"nswdemand_lag_{by}"] for by in (1, 48, 336)] == [0.398, 0.351, 0.063]
     assert found[399]["change"] == 0.399 - 0.398
+
+
+def test_lookups_keep_the_contract_and_say_what_was_read() -> None:
+    spec, inputs = problem(customers={"keep": 1}), referring(7, 60)
+    given = [
+        r if r.stream is REFERENCES else Record(VALID, Reading(spec).valid(r), seq=r.seq)
+        for r in inputs
+    ]
+    found = check_stage(SERVICE, lambda: Featurizer(spec), given, range(0, 61, 6))
+    said = [out.value for out in found if out.stream is FEATURES]
+    assert len(said) == sum(record.stream is VALID for record in given)
+    assert {why for one in said for why in (one.unfound or {}).values()} == {"missing", "too_old"}
+    assert said[-1].references == 1 + max(r.offset for r in given[:-1] if r.stream is REFERENCES)
+    refused = [out.value for out in found if out.stream is REJECTED]
+    assert {"decode", "type", "range", "missing"} <= {one.check for one in refused}
+    assert all(one.topic == "p.references" and one.reason for one in refused)
+
+
+def test_an_event_that_came_before_its_reference_keeps_what_was_said() -> None:
+    """And one that comes after it, of the same time, is told."""
+    spec = problem()
+    said = b'{"reference": "customers", "key": 1, "time": "2024-01-01T00:00:00Z",'
+    said += b' "fields": {"segment": "gold", "limit": 7}}'
+    event = Valid("e", datetime(2024, 2, 1, tzinfo=UTC), {"k": "1", "other": None, "x": 1.0}, "1")
+    stage = Featurizer(spec)
+    stream = [Record(VALID, event), Record(REFERENCES, said, offset=0), Record(VALID, event)]
+    before, after = (out.value for out in stage.handle(stream))
+    assert (before.features["customers_limit"], after.features["customers_limit"]) == (None, 7.0)
+    assert (before.references, after.references) == (0, 1)
+    assert before.unfound == {"customers": "missing", "o": "missing"}
+    assert after.unfound == {"o": "missing"}

@@ -1,4 +1,4 @@
-"""One field of an event against its declaration: present, of its type, within bounds."""
+"""One field of an event, or of a reference, against its declaration: there, of its type, in bounds."""
 
 from collections.abc import Callable, Mapping
 from math import inf, isfinite
