@@ -76,9 +76,6 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
     """The view of `board` now. `speed_per_s`: events folded a second of wall time, if known."""
     rows = score_rows(board)
     status, tone = _status(board)
-    head = figures(board, rows)
-    if speed_per_s and not board.counts.ended:
-        head = [_with_speed(figure, speed_per_s) for figure in head]
     alerts = alert_cards(board)
     ledger = board.ledger
     return View(
@@ -91,7 +88,7 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         regression=board.contest.regression,
         open_pages=sum(card.open and card.tone == "bad" for card in alerts),
         champion=board.live.champion or "",
-        figures=head,
+        figures=_head(board, rows, speed_per_s),
         scores=rows,
         chart=chart(board, rows),
         alerts=alerts,
@@ -116,6 +113,13 @@ def view_of(board: Board, speed_per_s: float | None = None) -> View:
         fields=board.fields.snapshot(),
         references=references(board.live),
     )
+
+
+def _head(board: Board, rows: list[ScoreRow], speed_per_s: float | None) -> list[Figure]:
+    head = figures(board, rows)
+    if speed_per_s and not board.counts.ended:
+        return [_with_speed(figure, speed_per_s) for figure in head]
+    return head
 
 
 def _status(board: Board) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from shared.messages.streams import PREDICTIONS
 from shared.messages.types import Prediction
 from shared.runtime.clock import elapsed_s
 from shared.stage import Record
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import HOSTILE
 from tests.unit.console.synthetic import problem as plain
 from tests.unit.console.test_shell import Client
@@ -43,7 +44,7 @@ def story() -> list[Prediction]:
 
 @pytest.fixture(scope="module")
 def board() -> Board:
-    board = Board(PROBLEM)
+    board = Board(PROBLEM, believing)
     board.handle([Record(PREDICTIONS, prediction) for prediction in story()])
     return board
 
@@ -116,7 +117,7 @@ def test_the_page_escapes_and_says_what_is_not_there(board: Board) -> None:
 
 def test_fields_that_are_features_are_profiled_once() -> None:
     spec = plain()
-    board = Board(spec)
+    board = Board(spec, believing)
     rows: list[Any] = [msgspec.structs.replace(p, features={"nswprice": 1.0}) for p in story()]
     board.handle([Record(PREDICTIONS, row) for row in rows])
     kept = board.fields.snapshot()

@@ -10,6 +10,7 @@ from shared.log.memory import MemoryLog
 from shared.messages.streams import AUDITS
 from shared.messages.types import Audit, AuditedFeature
 from shared.stage import Record
+from tests.kit.recorded import believing
 from tests.unit.console.synthetic import START, Story, problem
 
 DAY = timedelta(days=1)
@@ -30,7 +31,7 @@ def saved(board: Board) -> dict[str, object]:
 
 
 def test_rates_are_those_of_the_feature_that_differs_most() -> None:
-    board = Board(problem())
+    board = Board(problem(), believing)
     rows = [AuditedFeature("a", mismatch=3, missing=1), AuditedFeature("b", extra=5)]
     windows = [
         Audit(start=START, end=START + DAY, compared=60, features=rows),
@@ -48,7 +49,7 @@ def test_rates_are_those_of_the_feature_that_differs_most() -> None:
 
 
 def test_coverage_names_what_is_below_the_support() -> None:
-    board = Board(problem(evaluation={"slices": SLICES, "minimum_support": 30}))
+    board = Board(problem(evaluation={"slices": SLICES, "minimum_support": 30}), believing)
     board.handle(list(Story(1_500, delay=45).records()))
     whole = board.summary()
     found = saved(board)["coverage"]
@@ -60,6 +61,6 @@ def test_coverage_names_what_is_below_the_support() -> None:
 def test_nothing_is_claimed_of_nothing() -> None:
     found = standing([])
     assert found["audit"].keys() == found["coverage"].keys() == {"text"}
-    board = Board(problem())
+    board = Board(problem(), believing)
     board.handle(list(Story(5).records()))
     assert "rates" not in saved(board)["audit"]

@@ -18,6 +18,7 @@ from shared.messages.streams import OUTCOMES, PREDICTIONS
 from shared.messages.types import Outcome, Prediction
 from shared.problem.spec import Problem
 from shared.stage import Record
+from tests.kit.recorded import believing
 from tests.unit.console.test_shell import Client
 
 START, STEP, ROWS = datetime(2024, 1, 1, tzinfo=UTC), timedelta(minutes=1), 2_000
@@ -33,7 +34,7 @@ def board(right: float, rule_right: float, task: Any = "binary", silent: float =
         "name": "p", "goal": "g", "task": task, "label": label,
         "events": {"fields": {"hint": {"type": "number"}}},
         "evaluation": {"rules": [rule]},
-    }))  # fmt: skip
+    }), believing)  # fmt: skip
     draw = np.random.default_rng(3)
     for n in range(ROWS):
         truth = int(draw.integers(2))
@@ -87,7 +88,7 @@ def test_numbers_are_judged_by_their_error() -> None:
 
 
 def test_without_labels_there_is_none() -> None:
-    empty = Board(board(1.0, 1.0).problem)
+    empty = Board(board(1.0, 1.0).problem, believing)
     assert verdict_of(empty).needed is None and verdict_of(empty).text
 
 
