@@ -8,7 +8,7 @@ since nothing is kept but on the log.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -223,7 +223,7 @@ def mirror(run: Run, uri: str) -> dict[str, Any]:
         (job for _, job in messages(run, JOBS)),
     )
     try:
-        client = MlflowClient(tracking_uri=uri or None, registry_uri=uri or None)
+        client = cast(Client, MlflowClient(tracking_uri=uri or None, registry_uri=uri or None))
         written = Mirror(client, absent).bring(said)
     except (MlflowException, OSError) as error:
         raise Unreachable(f"MLflow at {uri or 'its default place'}: {error}") from error
