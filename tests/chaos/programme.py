@@ -82,6 +82,8 @@ class Programme:
 
     def report(self, path: Path, counted: dict[str, Any]) -> dict[str, Any]:
         """Everything, as JSON in `path`."""
+        self._opened.close()
+        self._admin = None
         backs = sorted(fault.back_s for fault in self.injected)
         whole = {
             "seed": self.seed,
