@@ -212,7 +212,7 @@ def _estimated(board: Board) -> Figure:
     if found is None:
         few = f"fewer than {LEAST_EVENTS} events wait for a label"
         of = few if told.believed else "too few labels yet to judge by"
-        return Figure("estimated", name, "–", of=of, how=_BELIEVED)
+        return Figure("estimated", name, "–", "no estimate now", of, _BELIEVED)
     value = text(board, shown(board, found.loss))
     checked = "not yet checked against labels"
     if found.off_by is not None:

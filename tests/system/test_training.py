@@ -97,7 +97,7 @@ def test_a_version_is_rebuilt_to_the_same_bytes_and_its_story_is_told(
     assert "no version v9" in _answered(
         "models", "rebuild", "v9", "--problem", problem, *where, code=2
     )
-    assert "job-0001 is accepted" in _answered("cancel", "job-0001", "--data-dir", data, code=2)
+    assert "job-0001 is settled" in _answered("cancel", "job-0001", "--data-dir", data, code=2)
     assert "not trained by a job" in _answered("models", "export", "v1", *where,
                                                "--to", data / "x", code=2)  # fmt: skip
 

@@ -21,7 +21,7 @@ def test_the_bench_as_a_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     rows = {(row["stream"], row["model"]): row for row in found["rows"]}
-    assert len(rows) == 8 and found["error_ratio"] < 0.5
+    assert len(rows) == 10 and found["error_ratio"] < 0.5
     ours = rows["one", "headrace"]
     assert ours["n"] == 300 and ours["delay"] == 5 and ours["accuracy"] > 0.8
     assert ours["memory_mb"] >= 0 and 0 < ours["state_mb"] < 64

@@ -22,6 +22,7 @@ from shared.messages.streams import ALERTS, MODELS, OUTCOMES, PREDICTIONS, REJEC
 from shared.messages.types import ModelEvent
 from shared.models import artefact as anchor_bytes
 from shared.models.packed import pack
+from shared.registry.decisions import sealed
 from shared.registry.manifest import BlobRef
 from shared.registry.signing import Signer, generate_key
 from shared.runtime.fuse import Fused
@@ -150,7 +151,9 @@ def test_attacks_change_no_answer_and_raise_a_page(
     mark, real = tmp_path / "executed", attacked.blobs.get(shadow.blob)
     for number, (words, attack) in enumerate(ATTACKS):
         forger = Forger(shadow, real, attacked.blobs, mark, f"v{100 + number}")
-        attacked.attack(attack(forger))
+        attacked.attack(
+            sealed(attack(forger), KEY.sign)
+        )  # as somebody who may sign decisions could
         attacked.feed(STEP)
         refusals = _refusals(attacked)
         assert len(refusals) == number + 1, words
