@@ -68,7 +68,7 @@ architecture unit contract system chaos: setup-dev  ## one folder of tests
 kafka: setup-dev  ## on a real Kafka (Docker, or Java with Maven): the log's contract, the client's traps, whole processes, doctor
 	$(PYTEST) tests/contract tests/system -k kafka
 
-chaos-long: setup-dev  ## the long lane on Kafka: 200 kills of each stateful service, a million events; hours
+chaos-long: setup-dev  ## the long lane on Kafka: 200 kills of each stateful service, a million events; over an hour
 	HEADRACE_CHAOS=long $(PYTEST) tests/chaos/test_kafka_faults.py -s
 
 dask-long: setup-dev  ## 200 fits on Dask, a worker killed every 5 seconds: none lost, none twice, all as in process
