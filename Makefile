@@ -44,7 +44,7 @@ test: setup-dev browser  ## everything that proves it works (CI runs this); with
 	$(PYTEST) tests/system tests/chaos --ignore-glob="*kafka*" -n 2 --dist loadfile --durations=15
 	$(PYTEST) $(wildcard tests/*/test_*kafka*.py) --durations=15
 
-check: setup-dev $(VENV)/.kernels  ## lint, types, imports, architecture, unit, contract: under a minute, before each commit
+check: setup-dev $(VENV)/.kernels  ## lint, types, imports, architecture, unit, contract: before each commit
 	@$(MAKE) --no-print-directory lint types imports
 	$(PYTEST) tests/architecture tests/unit tests/contract -m "not slow and not browser" --ignore-glob="*kafka*" -n 2
 
