@@ -13,6 +13,9 @@ from shared.problem.naming import event_key, reference_key
 from shared.problem.spec import Problem
 from shared.runtime.intake import Document
 
+_LABEL = '{"id": "the event\'s id", "label": value}'
+_REFERENCE = '{"reference": "table", "key": value, "fields": {…}, "time": "2026-01-31T00:00:00Z"}'
+
 
 def events_of(documents: Sequence[Document], problem: Problem, at: datetime) -> list[Arrival]:
     """Events as they arrive at `at`, whatever they are."""
@@ -34,13 +37,7 @@ def labels_of(documents: Sequence[Document], at: datetime) -> list[Arrival]:
         try:
             name = decode(LABELS, plain_label(value, headers)).id
         except Reject as why:
-            shown = value[:80].decode(errors="replace")
-            raise Reject(
-                f"label {number} of {len(documents)} cannot be used: {why.reason}. It begins "
-                f'{shown!r}. Write {{"id": "the event\'s id", "label": value}}. None of this request '
-                "was taken.",
-                check=why.check,
-            ) from why
+            raise _unusable(f"label {number} of {len(documents)}", value, _LABEL, why) from why
         found.append(Arrival(LABELS, name, value, at, headers))
     return found
 
@@ -57,12 +54,17 @@ def references_of(documents: Sequence[Document], problem: Problem, at: datetime)
             reader.version(value, headers, 0)
             data, _ = opened(value, headers)
         except Reject as why:
-            shown = value[:80].decode(errors="replace")
-            raise Reject(
-                f"reference {number} of {len(documents)} cannot be used: {why.reason}. It begins "
-                f'{shown!r}. Write {{"reference": "table", "key": value, "fields": {{…}}, "time": '
-                '"2026-01-31T00:00:00Z"}. None of this request was taken.',
-                check=why.check,
-            ) from why
+            which = f"reference {number} of {len(documents)}"
+            raise _unusable(which, value, _REFERENCE, why) from why
         found.append(Arrival(REFERENCES, reference_key(data), data, at))
     return found
+
+
+def _unusable(which: str, value: bytes, form: str, why: Reject) -> Reject:
+    """Why a request is not taken: one of its documents does not have the `form`."""
+    shown = value[:80].decode(errors="replace")
+    return Reject(
+        f"{which} cannot be used: {why.reason}. It begins {shown!r}. Write {form}. None of this "
+        "request was taken.",
+        check=why.check,
+    )
