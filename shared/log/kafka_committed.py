@@ -44,35 +44,34 @@ class Committed:
             Retryable: the transaction of another process does not end; or reading took so long that
                 deletions may have gone meanwhile, and begins anew.
         """
-        tp, tail, began_s = self._tp, self._tails.tail(self._tp), self._clock_s()
-        if began_s - self._known_s > _DELETIONS_KEPT_S:
-            self._forget()
-        for _ in range(int(3 * self._clients.timeouts.transaction_s / _PAUSE_S)):
-            self._tails.fetch({tp: self.reached}, _MANY)
-            while rows := tail.rows:
-                self.state.fold(Row(row.key.decode(), row.value, row.offset) for row in rows)
-                tail.take(len(rows))
-                self.reached = tail.at
-                self._tails.fetch({tp: self.reached}, _MANY)
-            if self._tails.reached(tp) >= at_least:
-                self._in_time(began_s)
-                return
-            time.sleep(_PAUSE_S)
-        raise Retryable(
-            f"{tp.topic}:{tp.partition}: a transaction of another process does not end"
-        )
-
-    def _in_time(self, began_s: float) -> None:
-        if self._clock_s() - self._known_s > _DELETIONS_KEPT_S:
-            self._forget()
+        began_s = self._clock_s()
+        state, reached, known_s = self.state, self.reached, self._known_s
+        if began_s - known_s > _DELETIONS_KEPT_S:  # aside: what is known stays until all is read
+            state, reached, known_s = State(), 0, began_s
+        reached = self._read(state, reached, at_least)
+        if self._clock_s() - known_s > _DELETIONS_KEPT_S:
             raise Retryable(
                 f"{self._tp.topic}:{self._tp.partition}: reading it took longer than deletions are "
                 f"kept ({_DELETIONS_KEPT_S:g} s, delete.retention.ms)"
             )
-        self._known_s = began_s
+        self.state, self.reached, self._known_s = state, reached, began_s
 
-    def _forget(self) -> None:
-        self.state, self.reached, self._known_s = State(), 0, self._clock_s()
+    def _read(self, state: State, reached: int, at_least: int) -> int:
+        """Fold what lies behind `reached` into `state`; up to where it was read."""
+        tp, tail = self._tp, self._tails.tail(self._tp)
+        for _ in range(int(3 * self._clients.timeouts.transaction_s / _PAUSE_S)):
+            self._tails.fetch({tp: reached}, _MANY)
+            while rows := tail.rows:
+                state.fold(Row(row.key.decode(), row.value, row.offset) for row in rows)
+                tail.take(len(rows))
+                reached = tail.at
+                self._tails.fetch({tp: reached}, _MANY)
+            if self._tails.reached(tp) >= at_least:
+                return reached
+            time.sleep(_PAUSE_S)
+        raise Retryable(
+            f"{tp.topic}:{tp.partition}: a transaction of another process does not end"
+        )
 
     def wrote(self, rows: Iterable[Row], last: Mapping[TopicPartition, int]) -> None:
         """We have committed these rows ourselves, as the `last` in their partition."""

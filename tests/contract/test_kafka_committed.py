@@ -82,3 +82,24 @@ def test_reading_that_takes_longer_than_deletions_are_kept_begins_anew(
     clock.step_s = 1.0
     assert known(committed, clients, tp) == {"stays": b"1"}
     committed.close()
+
+
+def test_what_is_known_stays_until_the_topic_is_read_anew(
+    log: KafkaLog, kafka: str, kafka_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clients, clock = Clients(kafka), Clock()
+    tp = Places(kafka_name).at(CHECKPOINTS)
+    committed = Committed(clients, tp, clock)
+    save(log, stays=b"1")
+    assert known(committed, clients, tp) == {"stays": b"1"}
+    clock.now_s += KEPT_S + 1
+
+    def away(*_: object) -> None:
+        raise Retryable("no answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(committed._tails, "fetch", away)
+        with pytest.raises(Retryable, match="no answer"):
+            committed.catch_up()
+    assert committed.state.checkpoint("g").entries == {"stays": b"1"}
+    committed.close()
